@@ -1,0 +1,1 @@
+"""The three services and the console, one package each; none imports another."""

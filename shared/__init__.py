@@ -1,0 +1,1 @@
+"""Mechanisms that every service uses: no business noun lives here."""

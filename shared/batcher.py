@@ -1,0 +1,103 @@
+"""Commands that arrive together are carried out together: one set of statements and one commit for up to 64 of them.
+
+A commit costs one wait for the disk, whoever shares it. When nothing is under way a command starts at once; under load the
+next set gathers while the last one is at work. Each caller gets an outcome of its own.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from shared.database import RETRIES_MAX, Overloaded, is_data_error, is_retryable
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+Run = Callable[[Sequence[C]], Awaitable[Sequence["R | BaseException"]]]
+
+
+class Batcher(Generic[C, R]):
+    """Gathers commands of one kind and runs them as sets."""
+
+    def __init__(
+        self,
+        run: Run[C, R],
+        *,
+        size_max: int = 64,
+        flows_max: int = 2,
+        wait_seconds: float = 0.002,
+        waiting_max: int = 4096,
+    ) -> None:
+        """`run` answers one outcome a command, in their order: a result, or the error which that caller is to see."""
+        self._run = run
+        self._size_max = size_max
+        self._flows_max = flows_max
+        self._wait_seconds = wait_seconds
+        self._waiting_max = waiting_max
+        self._waiting: deque[tuple[C, asyncio.Future[R]]] = deque()
+        self._flows: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def submit(self, command: C) -> R:
+        """Carry out one command with whatever else is waiting. A caller who goes away does not stop it."""
+        if self._closed or len(self._waiting) >= self._waiting_max:
+            raise Overloaded
+        outcome: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, outcome))
+        self._consider()
+        return await asyncio.shield(outcome)
+
+    async def close(self) -> None:
+        """Take nothing more and finish what waits."""
+        self._closed = True
+        while self._waiting or self._flows:
+            self._start()
+            await asyncio.gather(*self._flows, return_exceptions=True)
+
+    def _consider(self) -> None:
+        if not self._flows or len(self._waiting) >= self._size_max:
+            self._start()
+        elif self._timer is None and len(self._flows) < self._flows_max:
+            self._timer = asyncio.get_running_loop().call_later(self._wait_seconds, self._start)
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting and len(self._flows) < self._flows_max:
+            count = min(self._size_max, len(self._waiting))
+            flow = asyncio.create_task(self._carry_out([self._waiting.popleft() for _ in range(count)]))
+            self._flows.add(flow)
+            flow.add_done_callback(self._ended)
+
+    def _ended(self, flow: asyncio.Task[None]) -> None:
+        self._flows.discard(flow)
+        if self._waiting:
+            self._start()
+
+    async def _carry_out(self, items: list[tuple[C, asyncio.Future[R]]]) -> None:
+        for (_, future), outcome in zip(items, await self._outcomes([command for command, _ in items]), strict=True):
+            if future.cancelled():
+                continue
+            if isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+                future.exception()  # a caller who has gone away shall not leave a warning behind
+            else:
+                future.set_result(outcome)
+
+    async def _outcomes(self, commands: Sequence[C]) -> Sequence[R | BaseException]:
+        """Run the set; try again when another transaction got in the way; split it to find the one that spoils it."""
+        for attempt in range(1, RETRIES_MAX + 1):
+            try:
+                return await self._run(commands)
+            except Exception as error:  # noqa: BLE001 - handed to the callers below
+                if is_retryable(error) and attempt < RETRIES_MAX:
+                    await asyncio.sleep(0.01 * attempt)
+                    continue
+                if is_data_error(error) and len(commands) > 1:
+                    half = len(commands) // 2
+                    return [*await self._outcomes(commands[:half]), *await self._outcomes(commands[half:])]
+                return [error for _ in commands]
+        raise AssertionError("the loop returns")

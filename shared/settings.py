@@ -1,0 +1,60 @@
+"""Settings: read once from the environment, validated, passed down. A bad value stops the start with a sentence."""
+
+import base64
+import sys
+from typing import Annotated, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings
+
+
+def _key(value: object) -> object:
+    """Thirty-two bytes from base64, as every key of ours is written down."""
+    if isinstance(value, str):
+        value = base64.b64decode(value, validate=True)
+    if isinstance(value, bytes) and len(value) != 32:
+        raise ValueError("a key is 32 bytes, written in base64")
+    return value
+
+
+Key = Annotated[bytes, BeforeValidator(_key), Field(repr=False)]
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs to know. Each subclass sets its own `env_prefix`."""
+
+    database_url: SecretStr
+    issuer: str
+    audience: str = "huangou"
+    jwks_url: str
+    token_url: str
+    client_id: str
+    client_secret: SecretStr
+    cursor_key: Key
+    bank_timezone: ZoneInfo = ZoneInfo("Asia/Shanghai")
+    log_level: str = "INFO"
+    pool_size: int = Field(default=8, ge=1, le=64)
+    pgbouncer: bool = False
+    otlp_endpoint: str | None = None
+    worker_port: int | None = Field(default=None, ge=1, le=65535)
+
+    @field_validator("bank_timezone", mode="before")
+    @classmethod
+    def _zone(cls, value: object) -> object:
+        return ZoneInfo(value) if isinstance(value, str) else value
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(kind: type[S]) -> S:
+    """Read the settings or stop the process with one sentence per bad value; secrets are never printed."""
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = kind.model_config.get("env_prefix", "")
+        for problem in error.errors(include_input=False, include_url=False):
+            name = prefix + "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"{name}: {problem['msg']}", file=sys.stderr)
+        raise SystemExit(2) from None

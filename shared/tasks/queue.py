@@ -1,0 +1,211 @@
+"""Adding, claiming, finishing, deferring and parking tasks: the statements, all of them sets."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.ids import new_id
+from shared.sets import insert_rows
+from shared.tasks.tables import TaskTables
+
+LEASE_SECONDS = 30.0
+CLAIMS_UNRETURNED_MAX = 5
+BACKOFF_FIRST_SECONDS = 0.2
+BACKOFF_SECONDS_MAX = 60.0
+ERROR_CHARACTERS_MAX = 500
+
+_PARK = text(
+    """
+    UPDATE tasks SET state = 'parked', lease_until = NULL, changed_at = clock_timestamp(),
+           last_error = 'taken ' || claims_unreturned || ' times and never returned; ' || coalesce(last_error, 'no error seen')
+     WHERE id IN (SELECT id FROM tasks
+                   WHERE state = 'ready' AND kind = ANY(CAST(:kinds AS text[])) AND claims_unreturned >= :claims_max
+                     AND lease_until < clock_timestamp()
+                   ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED)
+    RETURNING id, kind
+    """
+)
+_CLAIM = text(
+    """
+    UPDATE tasks SET token = token + 1, claims_unreturned = claims_unreturned + 1, rerun = false,
+           lease_until = clock_timestamp() + make_interval(secs => :lease), changed_at = clock_timestamp()
+     WHERE id IN (SELECT id FROM tasks
+                   WHERE state = 'ready' AND kind = ANY(CAST(:kinds AS text[])) AND run_at <= clock_timestamp()
+                     AND claims_unreturned < :claims_max
+                     AND (lease_until IS NULL OR lease_until < clock_timestamp())
+                   ORDER BY run_at LIMIT :most FOR UPDATE SKIP LOCKED)
+    RETURNING id, kind, ref, payload, token, failures, created_at
+    """
+)
+# One UPDATE, not a DELETE beside it: after waiting for a row, PostgreSQL looks again at that row only, so `rerun` is never missed.
+_FINISH = text(
+    """
+    UPDATE tasks t SET state = CASE WHEN t.rerun THEN 'ready' ELSE 'done' END, rerun = false, lease_until = NULL,
+           claims_unreturned = 0, failures = 0, changed_at = clock_timestamp()
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS bigint[])) AS held(id, token)
+     WHERE t.id = held.id AND t.token = held.token AND t.state = 'ready'
+    RETURNING t.id
+    """
+)
+_DEFER = text(
+    """
+    UPDATE tasks t SET lease_until = NULL, claims_unreturned = 0, failures = t.failures + 1, changed_at = clock_timestamp(),
+           run_at = clock_timestamp() + make_interval(secs => CASE WHEN t.rerun THEN 0 ELSE held.delay END),
+           rerun = false, last_error = held.reason
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS bigint[]), CAST(:delays AS float8[]), CAST(:reasons AS text[]))
+           AS held(id, token, delay, reason)
+     WHERE t.id = held.id AND t.token = held.token AND t.state = 'ready'
+    RETURNING t.id
+    """
+)
+_REDRIVE = text(
+    """
+    UPDATE tasks SET state = 'ready', claims_unreturned = 0, run_at = clock_timestamp(), changed_at = clock_timestamp()
+     WHERE id = :id AND state = 'parked' RETURNING id
+    """
+)
+_PURGE = text(
+    """
+    DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE state = 'done' AND changed_at < clock_timestamp() - make_interval(secs => :age)
+                                    ORDER BY changed_at LIMIT :most FOR UPDATE SKIP LOCKED)
+    """
+)
+_TICK = text("INSERT INTO schedule_ticks (name, tick) VALUES (:name, :tick) ON CONFLICT DO NOTHING RETURNING 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTask:
+    """Work to be written down. `leased_seconds` above zero means that the writer itself starts on it."""
+
+    kind: str
+    ref: UUID | None = None
+    payload: dict[str, Any] = field(default_factory=dict)
+    run_at: datetime
+    dedupe_key: str | None = None
+    leased_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task in hand: whoever shows this token while it is still the last one may finish it."""
+
+    id: UUID
+    kind: str
+    ref: UUID | None
+    payload: dict[str, Any]
+    token: int
+    failures: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Again:
+    """A clean failure: why, and when to try again (None: by the back-off)."""
+
+    reason: str
+    after_seconds: float | None = None
+
+
+def backoff_seconds(failures: int) -> float:
+    """Full jitter: anything up to 0.2 s doubled with each failure, at most a minute."""
+    ceiling = min(BACKOFF_SECONDS_MAX, BACKOFF_FIRST_SECONDS * 2.0 ** min(failures, 16))
+    return random.uniform(0.0, ceiling)  # noqa: S311 - spreads load, guards nothing
+
+
+class Tasks:
+    """The tasks of one service."""
+
+    def __init__(self, tables: TaskTables, *, lease_seconds: float = LEASE_SECONDS) -> None:
+        """The lease must be longer than any step; tests shorten both."""
+        self._tables = tables
+        self.lease_seconds = lease_seconds
+
+    async def add(self, conn: AsyncConnection, new: Sequence[NewTask]) -> list[Claim]:
+        """Write tasks in the caller's transaction. Returns the claims of those that are leased to the writer, in order.
+
+        A duplicate (kind and dedupe key) of a live task adds none: it asks the live one to run once more.
+        """
+        rows = [
+            {
+                "id": new_id(),
+                "kind": task.kind,
+                "ref": task.ref,
+                "dedupe_key": task.dedupe_key,
+                "payload": task.payload,
+                "run_at": task.run_at,
+                "token": 1 if task.leased_seconds else 0,
+                "claims_unreturned": 1 if task.leased_seconds else 0,
+                "lease_until": task.run_at + timedelta(seconds=task.leased_seconds) if task.leased_seconds else None,
+            }
+            for task in sorted(new, key=lambda task: (task.kind, task.dedupe_key or ""))
+        ]
+        tail = ""
+        if any(task.dedupe_key is not None for task in new):
+            tail = (
+                "ON CONFLICT (kind, dedupe_key) WHERE state = 'ready' DO UPDATE SET rerun = (tasks.lease_until IS NOT NULL), "
+                "run_at = CASE WHEN tasks.lease_until IS NULL THEN least(tasks.run_at, excluded.run_at) ELSE tasks.run_at END"
+            )
+        await insert_rows(conn, self._tables.tasks, rows, tail=tail)
+        return [
+            Claim(row["id"], row["kind"], row["ref"], row["payload"], 1, 0, row["run_at"]) for row in rows if row["token"]
+        ]
+
+    async def park_lost(self, conn: AsyncConnection, kinds: Sequence[str]) -> list[tuple[UUID, str]]:
+        """Set aside what was taken too often and never returned (G25). Returns (id, kind) of each."""
+        found = await conn.execute(_PARK, {"kinds": list(kinds), "claims_max": CLAIMS_UNRETURNED_MAX})
+        return [(row.id, row.kind) for row in found]
+
+    async def claim(self, conn: AsyncConnection, kinds: Sequence[str], most: int) -> list[Claim]:
+        """Take due tasks under a lease."""
+        found = await conn.execute(
+            _CLAIM,
+            {"kinds": list(kinds), "most": most, "lease": self.lease_seconds, "claims_max": CLAIMS_UNRETURNED_MAX},
+        )
+        return [Claim(*row) for row in found]
+
+    async def finish(self, conn: AsyncConnection, claims: Iterable[Claim]) -> set[UUID]:
+        """The fence: the first statement of the transaction that does a task's work.
+
+        Returns the ids that were still held. Whatever is missing has another owner: that part of the work must not be done.
+        """
+        held = list(claims)
+        if not held:
+            return set()
+        found = await conn.execute(_FINISH, {"ids": [c.id for c in held], "tokens": [c.token for c in held]})
+        return set(found.scalars())
+
+    async def defer(self, conn: AsyncConnection, failed: Sequence[tuple[Claim, Again]]) -> set[UUID]:
+        """Give tasks back after a clean failure, to be tried later."""
+        if not failed:
+            return set()
+        found = await conn.execute(
+            _DEFER,
+            {
+                "ids": [claim.id for claim, _ in failed],
+                "tokens": [claim.token for claim, _ in failed],
+                "delays": [
+                    backoff_seconds(claim.failures) if again.after_seconds is None else again.after_seconds
+                    for claim, again in failed
+                ],
+                "reasons": [again.reason[:ERROR_CHARACTERS_MAX] for _, again in failed],
+            },
+        )
+        return set(found.scalars())
+
+    async def redrive(self, conn: AsyncConnection, task_id: UUID) -> bool:
+        """Let a parked task run again. False when it is not parked."""
+        return (await conn.execute(_REDRIVE, {"id": task_id})).first() is not None
+
+    async def purge_done(self, conn: AsyncConnection, *, older_than_seconds: float, most: int = 10_000) -> int:
+        """Delete finished tasks; what happened stands in the timeline and the audit rows."""
+        return (await conn.execute(_PURGE, {"age": older_than_seconds, "most": most})).rowcount
+
+    async def tick(self, conn: AsyncConnection, name: str, tick: datetime) -> bool:
+        """Claim one moment of a schedule for this node. False when another node has it."""
+        return (await conn.execute(_TICK, {"name": name, "tick": tick})).first() is not None
