@@ -1,0 +1,1 @@
+"""What a database server needs before the suite can use it."""
