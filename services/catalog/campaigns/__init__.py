@@ -1,0 +1,1 @@
+"""Campaigns and their immutable versions, rewards and offers."""

@@ -1,0 +1,1 @@
+"""Reservations: stock, quota and budget kept for one redemption, in one commit."""
