@@ -68,8 +68,8 @@ class Batcher(Generic[C, R]):
             self._timer = None
         while self._waiting and len(self._flows) < self._flows_max:
             count = min(self._size_max, len(self._waiting))
-            flow = asyncio.create_task(self._carry_out([self._waiting.popleft() for _ in range(count)]))
-            self._flows.add(flow)
+            items = [self._waiting.popleft() for _ in range(count)]
+            self._flows.add(flow := asyncio.create_task(self._carry_out(items)))
             flow.add_done_callback(self._ended)
 
     def _ended(self, flow: asyncio.Task[None]) -> None:
@@ -98,6 +98,9 @@ class Batcher(Generic[C, R]):
                     continue
                 if is_data_error(error) and len(commands) > 1:
                     half = len(commands) // 2
-                    return [*await self._outcomes(commands[:half]), *await self._outcomes(commands[half:])]
+                    return [
+                        *await self._outcomes(commands[:half]),
+                        *await self._outcomes(commands[half:]),
+                    ]
                 return [error for _ in commands]
         raise AssertionError("the loop returns")

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from psycopg import errors as pg
 from sqlalchemy import MetaData, make_url
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.errors import DomainError
@@ -88,7 +89,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
-            pool_pre_ping=False,
+            hide_parameters=True,  # an error's text goes to logs; what was bound may be personal
             connect_args=arguments,
         )
 

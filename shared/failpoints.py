@@ -40,6 +40,6 @@ async def failpoint(name: str) -> None:
     if action == "raise":
         raise FailpointHit(name)
     if action.startswith("block="):
-        time.sleep(float(action[6:]))  # stalls the whole process, as SIGSTOP would
+        time.sleep(float(action[6:]))  # noqa: ASYNC251 - stalls the whole process, as SIGSTOP would
     if action.startswith("sleep="):
         await asyncio.sleep(float(action[6:]))

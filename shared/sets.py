@@ -1,5 +1,6 @@
 """Many rows in one statement: the hot path writes sets, never row by row."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -8,7 +9,6 @@ from sqlalchemy import Table, TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import JSON
-import json
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -39,7 +39,11 @@ def as_json(value: Any) -> str:
 
 
 async def insert_rows(
-    conn: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], *, tail: str = ""
+    conn: AsyncConnection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    tail: str = "",
 ) -> list[Any]:
     """Insert all rows with one statement. Every row has the same keys; `tail` may hold ON CONFLICT and RETURNING.
 

@@ -56,5 +56,5 @@ def load(kind: type[S]) -> S:
         prefix = kind.model_config.get("env_prefix", "")
         for problem in error.errors(include_input=False, include_url=False):
             name = prefix + "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"{name}: {problem['msg']}", file=sys.stderr)
+            sys.stderr.write(f"{name}: {problem['msg']}\n")
         raise SystemExit(2) from None

@@ -9,4 +9,14 @@ from shared.tasks.queue import Again, Claim, NewTask, Tasks
 from shared.tasks.tables import define_tasks
 from shared.tasks.worker import Handler, Lane, Schedule, Worker
 
-__all__ = ["Again", "Claim", "Handler", "Lane", "NewTask", "Schedule", "Tasks", "Worker", "define_tasks"]
+__all__ = [
+    "Again",
+    "Claim",
+    "Handler",
+    "Lane",
+    "NewTask",
+    "Schedule",
+    "Tasks",
+    "Worker",
+    "define_tasks",
+]

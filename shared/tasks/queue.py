@@ -43,7 +43,7 @@ _CLAIM = text(
     RETURNING id, kind, ref, payload, token, failures, created_at
     """
 )
-# One UPDATE, not a DELETE beside it: after waiting for a row, PostgreSQL looks again at that row only, so `rerun` is never missed.
+# One UPDATE, not a DELETE beside it: after waiting for a row PostgreSQL looks at that row again, so `rerun` is never missed.
 _FINISH = text(
     """
     UPDATE tasks t SET state = CASE WHEN t.rerun THEN 'ready' ELSE 'done' END, rerun = false, lease_until = NULL,
@@ -72,7 +72,8 @@ _REDRIVE = text(
 )
 _PURGE = text(
     """
-    DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE state = 'done' AND changed_at < clock_timestamp() - make_interval(secs => :age)
+    DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE state = 'done'
+                                      AND changed_at < clock_timestamp() - make_interval(secs => :age)
                                     ORDER BY changed_at LIMIT :most FOR UPDATE SKIP LOCKED)
     """
 )
@@ -131,7 +132,7 @@ class Tasks:
 
         A duplicate (kind and dedupe key) of a live task adds none: it asks the live one to run once more.
         """
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "id": new_id(),
                 "kind": task.kind,
@@ -143,6 +144,7 @@ class Tasks:
                 "claims_unreturned": 1 if task.leased_seconds else 0,
                 "lease_until": task.run_at + timedelta(seconds=task.leased_seconds) if task.leased_seconds else None,
             }
+            # One order for everybody, so that two transactions with the same keys do not wait for each other.
             for task in sorted(new, key=lambda task: (task.kind, task.dedupe_key or ""))
         ]
         tail = ""
@@ -152,9 +154,7 @@ class Tasks:
                 "run_at = CASE WHEN tasks.lease_until IS NULL THEN least(tasks.run_at, excluded.run_at) ELSE tasks.run_at END"
             )
         await insert_rows(conn, self._tables.tasks, rows, tail=tail)
-        return [
-            Claim(row["id"], row["kind"], row["ref"], row["payload"], 1, 0, row["run_at"]) for row in rows if row["token"]
-        ]
+        return [Claim(row["id"], row["kind"], row["ref"], row["payload"], 1, 0, row["run_at"]) for row in rows if row["token"]]
 
     async def park_lost(self, conn: AsyncConnection, kinds: Sequence[str]) -> list[tuple[UUID, str]]:
         """Set aside what was taken too often and never returned (G25). Returns (id, kind) of each."""
@@ -165,7 +165,12 @@ class Tasks:
         """Take due tasks under a lease."""
         found = await conn.execute(
             _CLAIM,
-            {"kinds": list(kinds), "most": most, "lease": self.lease_seconds, "claims_max": CLAIMS_UNRETURNED_MAX},
+            {
+                "kinds": list(kinds),
+                "most": most,
+                "lease": self.lease_seconds,
+                "claims_max": CLAIMS_UNRETURNED_MAX,
+            },
         )
         return [Claim(*row) for row in found]
 

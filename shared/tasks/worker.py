@@ -5,18 +5,21 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
 
 from shared.clock import Clock
 from shared.database import Database
+from shared.errors import DomainError
 from shared.metrics import TASKS
 from shared.tasks.queue import Again, Claim, NewTask, Tasks
 
 POLL_BUSY_SECONDS = 0.05
 POLL_IDLE_SECONDS = 0.2
 POLL_AFTER_ERROR_SECONDS = 1.0
+TICK_SECONDS = 1.0
 STEP_SECONDS_MAX = 10.0
 DONE_KEPT_SECONDS = 86_400.0
 
@@ -59,7 +62,12 @@ class Worker:
     """Runs the lanes and schedules of one service until told to stop."""
 
     def __init__(
-        self, database: Database, tasks: Tasks, clock: Clock, lanes: Sequence[Lane], schedules: Sequence[Schedule] = ()
+        self,
+        database: Database,
+        tasks: Tasks,
+        clock: Clock,
+        lanes: Sequence[Lane],
+        schedules: Sequence[Schedule] = (),
     ) -> None:
         """Every lane polls by itself."""
         self._database = database
@@ -77,8 +85,8 @@ class Worker:
         """Work until stopped."""
         async with asyncio.TaskGroup() as group:
             for lane in self._lanes:
-                group.create_task(self._forever(lambda lane=lane: self.run_once(lane)))  # type: ignore[misc]
-            group.create_task(self._forever(self._tick, idle_seconds=POLL_AFTER_ERROR_SECONDS))
+                group.create_task(self._forever(partial(self._lane, lane)))
+            group.create_task(self._forever(self._tick))
 
     async def drain(self) -> int:
         """Run every lane until nothing is due; answers how many tasks were claimed. For tests and one-off commands."""
@@ -107,9 +115,15 @@ class Worker:
         try:
             async with asyncio.timeout(STEP_SECONDS_MAX):
                 failed = dict(await handler.handle(claims) or {})
-        except Exception as error:  # noqa: BLE001 - a handler's failure is the task's, not the worker's
-            log.warning("task_failed", kind=handler.kind, error=type(error).__name__, exc_info=True)
-            failed = {claim.id: Again(f"{type(error).__name__}: {error}") for claim in claims}
+        except Exception as error:
+            log.warning(
+                "task_failed",
+                kind=handler.kind,
+                error=type(error).__name__,
+                exc_info=True,
+            )
+            reason = str(error) if isinstance(error, DomainError) else type(error).__name__  # other texts may hold values
+            failed = {claim.id: Again(reason) for claim in claims}
         # Deferring what was finished before the failure does nothing: a finished task is no longer `ready`.
         returned = [(claim, failed[claim.id]) for claim in claims if claim.id in failed]
         TASKS.labels(handler.kind, "done").inc(len(claims) - len(returned))
@@ -118,23 +132,32 @@ class Worker:
             async with self._database.transaction() as conn:
                 await self._tasks.defer(conn, returned)
 
-    async def _tick(self) -> int:
+    async def _tick(self) -> float:
+        """Write down the tasks of every schedule whose moment has come."""
         for schedule in self._schedules:
             async with self._database.transaction() as conn:
                 now = await self._clock.now(conn)
                 seconds = int(now.timestamp())
-                tick = now - timedelta(seconds=seconds % schedule.every_seconds, microseconds=now.microsecond)
+                tick = now - timedelta(
+                    seconds=seconds % schedule.every_seconds,
+                    microseconds=now.microsecond,
+                )
                 if await self._tasks.tick(conn, schedule.name, tick):
                     due = NewTask(kind=schedule.kind, run_at=now, dedupe_key=schedule.name)
                     await self._tasks.add(conn, [due])
-        return 0
+        return TICK_SECONDS
 
-    async def _forever(self, step: Callable[[], Awaitable[int]], idle_seconds: float = POLL_IDLE_SECONDS) -> None:
-        """Repeat a step: at once while there is work, slower when idle, slower still while something is broken."""
+    async def _lane(self, lane: Lane) -> float:
+        """One round of a lane; a full batch means that more is waiting, so the next round starts at once."""
+        claimed = await self.run_once(lane)
+        return 0.0 if claimed >= lane.batch else POLL_BUSY_SECONDS if claimed else POLL_IDLE_SECONDS
+
+    async def _forever(self, step: Callable[[], Awaitable[float]]) -> None:
+        """Repeat a step after the pause that it asks for, longer while something is broken."""
         while not self._stopping.is_set():
             try:
-                pause = POLL_BUSY_SECONDS if await step() else idle_seconds
-            except Exception as error:  # noqa: BLE001 - the loop outlives a database that is away for a while
+                pause = await step()
+            except Exception as error:
                 log.warning("worker_step_failed", error=type(error).__name__, exc_info=True)
                 pause = POLL_AFTER_ERROR_SECONDS
             await self._pause(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing

@@ -1,0 +1,167 @@
+"""How every service becomes an application: the same errors, limits, health answers and checks at the start."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from shared.answers import problem_answer, refusal_answer
+from shared.database import DatabaseUnavailable, is_down
+from shared.errors import DomainError, FieldError
+from shared.identity import TokenVerifier, allow_anyone, refuse_routes_without_policy
+from shared.problems import INTERNAL, MALFORMED, MEDIA, METHOD_NOT_ALLOWED, NOT_FOUND, TOO_LARGE, VALIDATION, Catalogue
+from shared.strict_json import StrictRoute
+from shared.telemetry import TELEMETRY
+
+JSON_BYTES_MAX = 64 * 1024
+HTTP_PROBLEMS = {
+    400: MALFORMED,
+    404: NOT_FOUND,
+    405: METHOD_NOT_ALLOWED,
+    413: TOO_LARGE,
+}
+FIELD_CODES = {
+    "missing": "missing",
+    "extra_forbidden": "unknown",
+    "json_invalid": "not-json",
+    "string_too_short": "too-small",
+    "too_short": "too-small",
+    "greater_than": "too-small",
+    "greater_than_equal": "too-small",
+    "string_too_long": "too-large",
+    "too_long": "too-large",
+    "less_than": "too-large",
+    "less_than_equal": "too-large",
+    "string_pattern_mismatch": "not-allowed",
+    "literal_error": "not-allowed",
+    "enum": "not-allowed",
+    "value_error": "not-allowed",
+}
+
+log = structlog.get_logger()
+
+Ready = Callable[[], Awaitable[dict[str, bool]]]
+
+
+def new_router() -> APIRouter:
+    """A router whose routes read JSON strictly. Routes carry their whole path."""
+    return APIRouter(route_class=StrictRoute)
+
+
+def build_app(
+    *,
+    title: str,
+    description: str,
+    routers: Sequence[APIRouter],
+    catalogue: Catalogue,
+    tokens: TokenVerifier,
+    ready: Ready,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+) -> FastAPI:
+    """A service's application. Raises RuntimeError when a route declares no policy."""
+
+    @asynccontextmanager
+    async def live(app: FastAPI) -> AsyncIterator[None]:
+        refuse_routes_without_policy(app)
+        async with lifespan(app):
+            yield
+
+    app = FastAPI(
+        title=title,
+        description=description,
+        version="1",
+        lifespan=live,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        max_body_size=None,
+        redirect_slashes=False,
+        telemetry=TELEMETRY,  # type: ignore[arg-type]
+    )
+    app.state.tokens = tokens
+    app.state.catalogue = catalogue
+    for router in [*routers, health_router(ready)]:
+        app.router.routes.extend(router.routes)
+    refuse_routes_without_policy(app)
+    app.add_exception_handler(DomainError, _domain_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected_error)
+    return app
+
+
+def health_router(ready: Ready) -> APIRouter:
+    """Health and metrics, open to whoever can reach the port. `/livez` never touches the database (G53)."""
+    router = APIRouter()
+
+    @router.get("/livez", dependencies=[allow_anyone()], include_in_schema=False)
+    async def livez() -> Response:
+        return Response(b'{"status":"live"}', media_type="application/json")
+
+    @router.get("/readyz", dependencies=[allow_anyone()], include_in_schema=False)
+    async def readyz() -> Response:
+        checks = await ready()
+        fine = all(checks.values())
+        lines = ",".join(f'"{name}":{str(value).lower()}' for name, value in checks.items())
+        body = f'{{"status":"{"ready" if fine else "not ready"}","checks":{{{lines}}}}}'
+        return Response(body, status_code=200 if fine else 503, media_type="application/json")
+
+    @router.get("/metrics", dependencies=[allow_anyone()], include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+async def _domain_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DomainError)
+    return refusal_answer(request, error) or await _unexpected_error(request, error)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    not_json = any(e["type"] == "json_invalid" for e in found)
+    body_expected = [e for e in found if e["loc"] == ("body",)]
+    if body_expected and not not_json and request.headers.get("content-length", "0") != "0" and not _is_json(request):
+        return problem_answer(request, MEDIA)
+    wrong = [FieldError(_field_name(e["loc"]), FIELD_CODES.get(e["type"], "wrong-type")) for e in found[:50]]
+    return problem_answer(request, MALFORMED if not_json else VALIDATION, wrong=wrong)
+
+
+def _is_json(request: Request) -> bool:
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media == "application/json" or (media.startswith("application/") and media.endswith("+json"))
+
+
+def _field_name(where: Sequence[Any]) -> str:
+    """`("body", "lines", 0, "quantity")` is `lines[0].quantity`; headers and queries are named with where they stand."""
+    parts = list(where)
+    prefix = "" if parts[:1] == ["body"] else f"{parts[0]}:" if parts else ""
+    name = ""
+    for part in parts[1:]:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
+    return prefix + name
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    return problem_answer(request, HTTP_PROBLEMS.get(error.status_code, INTERNAL), headers=headers)
+
+
+async def _unexpected_error(request: Request, error: Exception) -> Response:
+    if is_down(error):
+        return await _domain_error(request, DatabaseUnavailable())
+    log.error(
+        "request_failed",
+        path=request.url.path,
+        error=type(error).__name__,
+        exc_info=error,
+    )
+    return problem_answer(request, INTERNAL)

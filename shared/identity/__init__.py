@@ -1,0 +1,35 @@
+"""Who is calling, and what each route lets them do."""
+
+from shared.identity.policy import (
+    Grant,
+    Policy,
+    allow,
+    allow_anyone,
+    api_routes,
+    customers,
+    merchants,
+    policy_of,
+    refuse_routes_without_policy,
+    services,
+    staff,
+)
+from shared.identity.principal import Kind, Principal
+from shared.identity.tokens import KeySource, TokenVerifier
+
+__all__ = [
+    "Grant",
+    "KeySource",
+    "Kind",
+    "Policy",
+    "Principal",
+    "TokenVerifier",
+    "allow",
+    "allow_anyone",
+    "api_routes",
+    "customers",
+    "merchants",
+    "policy_of",
+    "refuse_routes_without_policy",
+    "services",
+    "staff",
+]

@@ -1,0 +1,106 @@
+"""Which callers a route lets in. A route that does not say stops the start (G40)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from shared.identity.principal import Kind, Principal
+from shared.problems import InsufficientScope
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One group of callers: their kind, and the scope or one of the roles that they must have."""
+
+    kind: Kind
+    scope: str | None = None
+    roles: frozenset[str] = frozenset()
+
+    def admits(self, who: Principal) -> bool:
+        """Whether this grant lets the caller in."""
+        return (
+            who.kind == self.kind
+            and (self.scope is None or self.scope in who.scopes)
+            and (not self.roles or bool(self.roles & who.roles))
+        )
+
+
+def customers(scope: str) -> Grant:
+    """Customers whose token has the scope. Whose data they see is the use case's business: their own."""
+    return Grant("customer", scope=scope)
+
+
+def staff(*roles: str) -> Grant:
+    """Staff with any of the roles."""
+    return Grant("staff", roles=frozenset(roles))
+
+
+def merchants(scope: str) -> Grant:
+    """Merchants' tills whose token has the scope."""
+    return Grant("merchant", scope=scope)
+
+
+def services(scope: str) -> Grant:
+    """Other services and systems of the bank whose token has the scope."""
+    return Grant("service", scope=scope)
+
+
+class Policy:
+    """A dependency that verifies the caller's token and admits it by the first grant that fits."""
+
+    def __init__(self, grants: tuple[Grant, ...]) -> None:
+        """No grants: open to anyone, without a token."""
+        self.grants = grants
+
+    async def __call__(self, request: Request) -> Principal | None:
+        """The caller. Raises InvalidToken or InsufficientScope."""
+        if not self.grants:
+            return None
+        who: Principal = await request.app.state.tokens.verify(request.headers.get("authorization"))
+        request.state.principal = who
+        for grant in self.grants:
+            if grant.admits(who):
+                return who
+        raise InsufficientScope
+
+
+def allow(*grants: Grant) -> Any:
+    """Declare who may call: `who: Annotated[Principal, allow(customers("points:read"), staff("agent"))]`."""
+    if not grants:
+        raise ValueError("say who may call; for everybody use allow_anyone()")
+    return Depends(Policy(grants))
+
+
+def allow_anyone() -> Any:
+    """Declare a route open to everybody: `dependencies=[allow_anyone()]`."""
+    return Depends(Policy(()))
+
+
+def policy_of(route: APIRoute) -> Policy | None:
+    """The policy that a route declares."""
+    for call in _calls(route.dependant):
+        if isinstance(call, Policy):
+            return call
+    return None
+
+
+def refuse_routes_without_policy(app: FastAPI) -> None:
+    """Stop the start when a route does not say who may call it."""
+    silent = [route.path for route in api_routes(app) if policy_of(route) is None]
+    if silent:
+        raise RuntimeError(f"these routes declare no policy: {', '.join(silent)}")
+
+
+def api_routes(app: FastAPI) -> list[APIRoute]:
+    """Every route of ours; `shared.app` puts them into the application one by one, so none hides in a router."""
+    return [route for route in app.routes if isinstance(route, APIRoute)]
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    for child in dependant.dependencies:
+        yield child.call
+        yield from _calls(child)
