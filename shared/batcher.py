@@ -14,15 +14,13 @@ from shared.database import RETRIES_MAX, Overloaded, is_data_error, is_retryable
 C = TypeVar("C")
 R = TypeVar("R")
 
-Run = Callable[[Sequence[C]], Awaitable[Sequence["R | BaseException"]]]
-
 
 class Batcher(Generic[C, R]):
     """Gathers commands of one kind and runs them as sets."""
 
     def __init__(
         self,
-        run: Run[C, R],
+        run: Callable[[Sequence[C]], Awaitable[Sequence[R | BaseException]]],
         *,
         size_max: int = 64,
         flows_max: int = 2,

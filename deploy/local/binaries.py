@@ -27,9 +27,7 @@ def programs() -> Path:
     package = Path(spec.submodule_search_locations[0])
     installed = package / RELEASE / "bin"
     if not (installed / "postgres").is_file():
-        raise CannotStart(
-            "The installed wheel holds no PostgreSQL 18 for this system; run the suite in containers instead."
-        )
+        raise CannotStart("The installed wheel holds no PostgreSQL 18 for this system; run the suite in containers instead.")
     return _copied(package) if os.geteuid() == 0 else installed
 
 

@@ -77,9 +77,7 @@ class EmbeddedPostgres:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def prepare(self) -> None:
@@ -95,9 +93,7 @@ class EmbeddedPostgres:
         """Start the server as a child and wait until it takes connections. Raises CannotStart with the reason."""
         _require_free_port(self.port)
         with self.open_log() as log:
-            self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home
-            )
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home)
         process = self.process
         settled = wait_until(lambda: self.is_ready(process.pid) or process.poll() is not None, START_SECONDS_MAX)
         if process.poll() is not None or not settled:
@@ -106,9 +102,7 @@ class EmbeddedPostgres:
 
     def command(self) -> list[str]:
         """The server's command line, tethered to this process: its death is the server's fast stop."""
-        settings = [
-            f"--{name.replace('_', '-')}={value}" for name, value in {**self.settings, "port": str(self.port)}.items()
-        ]
+        settings = [f"--{name.replace('_', '-')}={value}" for name, value in {**self.settings, "port": str(self.port)}.items()]
         line = [str(programs() / "postgres"), "-D", str(self.data), *settings]
         return tethered(line, farewell=FAST_STOP, run_as=lesser_user())
 
@@ -220,6 +214,4 @@ def _require_free_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise CannotStart(
-                f"Port {port} on 127.0.0.1, meant for PostgreSQL, is taken by another program."
-            ) from error
+            raise CannotStart(f"Port {port} on 127.0.0.1, meant for PostgreSQL, is taken by another program.") from error

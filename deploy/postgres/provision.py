@@ -61,14 +61,10 @@ def provision_roles(superuser_url: str, service: str, passwords: RolePasswords) 
                 )
             )
             for setting, value in settings.items():
-                conn.execute(
-                    sql.SQL("ALTER ROLE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value))
-                )
+                conn.execute(sql.SQL("ALTER ROLE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value)))
 
 
-def provision_database(
-    superuser_url: str, service: str, database: str | None = None, template: str = "template0"
-) -> None:
+def provision_database(superuser_url: str, service: str, database: str | None = None, template: str = "template0") -> None:
     """Make a database (by default named as the service) that the service's two roles alone can connect to.
 
     A test that wants a copy gives its name and the migrated database as `template`; a copy does not bring the grants
@@ -107,15 +103,11 @@ def main(environment: Mapping[str, str] = os.environ) -> None:
     """Provision all services from the environment."""
     variables = {name: (f"{name.upper()}_OWNER_PASSWORD", f"{name.upper()}_SERVICE_PASSWORD") for name in SERVICES}
     missing = [
-        key
-        for key in ("PROVISION_URL", *(key for pair in variables.values() for key in pair))
-        if not environment.get(key)
+        key for key in ("PROVISION_URL", *(key for pair in variables.values() for key in pair)) if not environment.get(key)
     ]
     if missing:
         sys.exit(f"Set {', '.join(missing)}.")
-    pairs = {
-        name: RolePasswords(environment[owner], environment[service]) for name, (owner, service) in variables.items()
-    }
+    pairs = {name: RolePasswords(environment[owner], environment[service]) for name, (owner, service) in variables.items()}
     provision(environment["PROVISION_URL"], pairs)
     print(f"Databases and roles are there: {', '.join(SERVICES)}.")
 

@@ -42,9 +42,7 @@ class Provider:
 
     def __init__(self, settings: IdentitySettings) -> None:
         self.settings = settings
-        self.signer = Signer(
-            settings.signing_key, settings.issuer, audience=settings.audience, seconds=settings.token_seconds
-        )
+        self.signer = Signer(settings.signing_key, settings.issuer, audience=settings.audience, seconds=settings.token_seconds)
         self.codes = Codes()
 
     async def discovery(self, request: Request) -> Response:
@@ -145,9 +143,7 @@ class Provider:
         return client
 
     def _exchange(self, client: Client, form: Mapping[str, str]) -> dict[str, Any]:
-        taken = self.codes.take(
-            form.get("code", ""), client.id, form.get("redirect_uri", ""), form.get("code_verifier", "")
-        )
+        taken = self.codes.take(form.get("code", ""), client.id, form.get("redirect_uri", ""), form.get("code_verifier", ""))
         if taken is None:
             raise Refusal("invalid_grant")
         asked, person = taken
@@ -195,9 +191,7 @@ def _asked(given: Mapping[str, str]) -> Asked:
         raise Refusal("unsupported_response_type")
     if given.get("code_challenge_method") != "S256" or not CHALLENGE.fullmatch(given.get("code_challenge", "")):
         raise Refusal("invalid_request")
-    return Asked(
-        given["client_id"], given["redirect_uri"], given.get("scope", ""), given["code_challenge"], given.get("nonce")
-    )
+    return Asked(given["client_id"], given["redirect_uri"], given.get("scope", ""), given["code_challenge"], given.get("nonce"))
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -218,9 +212,7 @@ def _credentials(request: Request, form: Mapping[str, str]) -> tuple[str, str]:
     if scheme.lower() != "basic":
         return form.get("client_id", ""), form.get("client_secret", "")
     try:
-        client_id, colon, secret = (
-            base64.b64decode(value, validate=True).decode().rpartition(":")
-        )  # a till's id has colons
+        client_id, colon, secret = base64.b64decode(value, validate=True).decode().rpartition(":")  # a till's id has colons
     except (binascii.Error, UnicodeDecodeError) as error:
         raise Refusal("invalid_client", 401) from error
     if not colon:

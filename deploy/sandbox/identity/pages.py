@@ -15,8 +15,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 WARNING = (
-    "<p><strong>沙盒：仅供本机试用，不验证身份。<br>"
-    "Sandbox: for this machine only; it proves nobody's identity.</strong></p>"
+    "<p><strong>沙盒：仅供本机试用，不验证身份。<br>Sandbox: for this machine only; it proves nobody's identity.</strong></p>"
 )
 
 
@@ -27,9 +26,7 @@ def message_page(chinese: str, english: str, status: int = 200) -> HTMLResponse:
 
 def sign_in_page(client: Client, asked: Mapping[str, str]) -> HTMLResponse:
     """Pick a sample person; the request travels along in hidden fields and is checked again when it comes back."""
-    hidden = "".join(
-        f'<input type="hidden" name="{escape(key)}" value="{escape(value)}">' for key, value in asked.items()
-    )
+    hidden = "".join(f'<input type="hidden" name="{escape(key)}" value="{escape(value)}">' for key, value in asked.items())
     if client.signs_in == "customer":
         choice = (
             '<label>客户 Customer <input name="subject" pattern="customer-[0-9]{5}" required list="samples" '
@@ -39,8 +36,7 @@ def sign_in_page(client: Client, asked: Mapping[str, str]) -> HTMLResponse:
         )
     else:
         options = "".join(
-            f'<option value="{person.subject}">{escape(person.name)} ({person.subject})</option>'
-            for person in STAFF.values()
+            f'<option value="{person.subject}">{escape(person.name)} ({person.subject})</option>' for person in STAFF.values()
         )
         choice = f'<label>员工 Staff <select name="subject">{options}</select></label>'
     button = "<button>登录 Sign in</button>"
