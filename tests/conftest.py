@@ -1,0 +1,55 @@
+"""Fixtures for every test."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.postgres import TestDatabase, TestServer, test_server
+from tests.support.tokens import Issuer
+
+pytest_plugins = ["tests.support.proves"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[TestServer]:
+    with test_server() as server:
+        yield server
+
+
+@pytest.fixture
+def database_of(postgres: TestServer) -> Iterator[Callable[[str], TestDatabase]]:
+    """`database_of("catalog")`: a fresh migrated database of a service."""
+    made: list[TestDatabase] = []
+
+    def make(service: str) -> TestDatabase:
+        made.append(postgres.database(service))
+        return made[-1]
+
+    yield make
+    for database in made:
+        postgres.drop(database)
+
+
+@pytest.fixture
+def catalog_database(database_of: Callable[[str], TestDatabase]) -> TestDatabase:
+    return database_of("catalog")
+
+
+@pytest.fixture
+def redemption_database(database_of: Callable[[str], TestDatabase]) -> TestDatabase:
+    return database_of("redemption")
+
+
+@pytest.fixture
+def fulfillment_database(database_of: Callable[[str], TestDatabase]) -> TestDatabase:
+    return database_of("fulfillment")
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Issuer:
+    return Issuer()

@@ -1,0 +1,45 @@
+"""`@pytest.mark.proves("G9", "K7")`: which requirements and promises each test proves.
+
+After a run in which tests passed, `build/proves.json` holds {number: [tests]} of those that were collected and did not fail.
+"""
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+NUMBER = re.compile(r"^[CKPRFSEAXG]\d{1,2}$")
+REPORT = Path(__file__).parents[2] / "build" / "proves.json"
+
+_numbers: dict[str, list[str]] = {}
+_passed: set[str] = set()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Read the markers; a number that cannot exist is an error."""
+    for item in items:
+        for marker in item.iter_markers("proves"):
+            for number in marker.args:
+                if not NUMBER.match(number):
+                    raise pytest.UsageError(f"{item.nodeid}: {number!r} is no number of a requirement or promise")
+            _numbers.setdefault(item.nodeid, []).extend(marker.args)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what passed."""
+    if report.when == "call" and report.passed:
+        _passed.add(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the report."""
+    proofs: dict[str, list[str]] = defaultdict(list)
+    for test in sorted(_passed & _numbers.keys()):
+        for number in dict.fromkeys(_numbers[test]):
+            proofs[number].append(test)
+    if proofs:
+        REPORT.parent.mkdir(exist_ok=True)
+        ordered = {number: proofs[number] for number in sorted(proofs, key=lambda n: (n[0], int(n[1:])))}
+        REPORT.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

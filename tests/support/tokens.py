@@ -1,0 +1,58 @@
+"""A test's own identity provider: it signs tokens for anybody and publishes its key."""
+
+import time
+import uuid
+from typing import Any
+
+from joserfc import jwt
+from joserfc.jwk import KeySet, OKPKey
+
+ISSUER = "https://identity.test"
+AUDIENCE = "huangou"
+
+
+class Issuer:
+    """Signs tokens with a key of its own; serves as the services' source of keys."""
+
+    def __init__(self) -> None:
+        self.key = OKPKey.generate_key("Ed25519", {"use": "sig", "kid": "test", "alg": "EdDSA"}, auto_kid=False)
+
+    async def fetch(self) -> dict[str, Any]:
+        """The published keys."""
+        return dict(KeySet([self.key]).as_dict(private=False))
+
+    def token(self, kind: str, subject: str, *, scope: str = "", seconds: int = 300, **claims: Any) -> str:
+        """Any token; `claims` adds or replaces."""
+        now = int(time.time())
+        body = {
+            "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + seconds, "jti": str(uuid.uuid4()),
+            "client_id": "test", "kind": kind, "scope": scope, **claims,
+        }  # fmt: skip
+        return jwt.encode({"alg": "EdDSA", "kid": "test"}, body, self.key, algorithms=["EdDSA"])
+
+    def customer(self, subject: str = "customer-00001") -> dict[str, str]:
+        """The header of a customer in the mobile app."""
+        scope = "catalog:read points:read redemptions:read redemptions:write vouchers:read"
+        return bearer(self.token("customer", subject, scope=scope, client_id="mobile-app"))
+
+    def staff(self, *roles: str, subject: str = "staff-1", **claims: Any) -> dict[str, str]:
+        """The header of a member of staff."""
+        return bearer(
+            self.token("staff", subject, roles=list(roles), person=f"person-of-{subject}", client_id="console", **claims)
+        )
+
+    def till(self, merchant: str = "M001", terminal: str = "T01") -> dict[str, str]:
+        """The header of a merchant's till."""
+        subject = f"till:{merchant}:{terminal}"
+        scope = "vouchers:verify vouchers:use"
+        token = self.token("merchant", subject, scope=scope, merchant=merchant, terminal=terminal, client_id=subject)
+        return bearer(token)
+
+    def service(self, name: str = "redemption", scope: str = "internal") -> dict[str, str]:
+        """The header of a service or of a system of the bank."""
+        return bearer(self.token("service", name, scope=scope, client_id=name))
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The Authorization header for a token."""
+    return {"Authorization": f"Bearer {token}"}
