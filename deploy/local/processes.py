@@ -41,7 +41,7 @@ def works_in(pid: int, folder: Path) -> bool:
     if not is_alive(pid):
         return False
     try:
-        return Path(os.readlink(f"/proc/{pid}/cwd")) == folder.resolve()
+        return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
     except FileNotFoundError:  # no /proc on this system
         answer = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
         return str(folder) in answer.stdout

@@ -15,7 +15,7 @@ class Issuer:
     """Signs tokens with a key of its own; serves as the services' source of keys."""
 
     def __init__(self) -> None:
-        self.key = OKPKey.generate_key("Ed25519", {"use": "sig", "kid": "test", "alg": "EdDSA"}, auto_kid=False)
+        self.key = OKPKey.generate_key("Ed25519", {"use": "sig", "kid": "test", "alg": "Ed25519"}, auto_kid=False)
 
     async def fetch(self) -> dict[str, Any]:
         """The published keys."""
@@ -28,7 +28,7 @@ class Issuer:
             "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + seconds, "jti": str(uuid.uuid4()),
             "client_id": "test", "kind": kind, "scope": scope, **claims,
         }  # fmt: skip
-        return jwt.encode({"alg": "EdDSA", "kid": "test"}, body, self.key, algorithms=["EdDSA"])
+        return jwt.encode({"alg": "Ed25519", "kid": "test"}, body, self.key, algorithms=["Ed25519"])
 
     def customer(self, subject: str = "customer-00001") -> dict[str, str]:
         """The header of a customer in the mobile app."""

@@ -45,7 +45,7 @@ class Provider:
         self.signer = Signer(settings.signing_key, settings.issuer, audience=settings.audience, seconds=settings.token_seconds)
         self.codes = Codes()
 
-    async def discovery(self, request: Request) -> Response:
+    async def discovery(self, _request: Request) -> Response:
         """OpenID Connect Discovery 1.0."""
         issuer = self.settings.issuer
         return JSONResponse(
@@ -67,7 +67,7 @@ class Provider:
             }
         )
 
-    async def keys(self, request: Request) -> Response:
+    async def keys(self, _request: Request) -> Response:
         """The published keys."""
         return JSONResponse(self.signer.key_set())
 
@@ -127,7 +127,7 @@ class Provider:
             return RedirectResponse(address + (f"{mark}{urlencode(state)}" if state else ""), 303)
         return message_page("您已退出登录。", "You are signed out.")
 
-    async def livez(self, request: Request) -> Response:
+    async def livez(self, _request: Request) -> Response:
         """Alive."""
         return JSONResponse({"status": "alive"})
 
@@ -180,7 +180,7 @@ def create() -> Starlette:
     return build(load(IdentitySettings))
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
+async def _refuse(_request: Request, error: Exception) -> Response:
     refusal = error if isinstance(error, Refusal) else Refusal("server_error", 500)
     headers = NO_STORE | ({"WWW-Authenticate": "Basic"} if refusal.status == 401 else {})
     return JSONResponse({"error": refusal.code}, refusal.status, headers)

@@ -63,7 +63,7 @@ def _unknown(
     many = sheet.column(column).kind is Kind.CODES
     for code in split_codes(value) if many else [value]:
         if code not in reading.codes[target]:
-            yield WorkbookError("unknown-reference", sheet.name, number, column, {"sheet": target, "value": code})
+            yield WorkbookError("unknown-reference", sheet.name, number, column, {"target": target, "value": code})
 
 
 def _campaign(reading: Reading) -> Iterator[WorkbookError]:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.errors import DomainError
-from shared.languages import Language, Text
+from shared.errors import DomainError, FieldError
+from shared.languages import Text
 
 ERRORS_MAX = 2_000
 """More than this many are counted, not listed."""
@@ -21,9 +21,10 @@ class WorkbookError:
     column: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def detail(self, language: Language) -> str:
-        """The error in the caller's language."""
-        return DETAILS[self.code][language].format(**self.facts)
+    def as_field(self) -> FieldError:
+        """The error as every answer lists its errors; the place is written as spreadsheets do: `offers!price_points:4`."""
+        place = f"{self.sheet or ''}!{self.column or ''}:{self.row or ''}"
+        return FieldError(place, self.code, {**self.facts, "sheet": self.sheet, "row": self.row, "column": self.column})
 
 
 class WorkbookRefused(DomainError):
@@ -32,7 +33,7 @@ class WorkbookRefused(DomainError):
     def __init__(self, errors: Iterable[WorkbookError]) -> None:
         """Keep all errors, in the order of sheets, rows and columns."""
         self.errors = tuple(errors)
-        super().__init__(count=len(self.errors))
+        super().__init__(*(error.as_field() for error in self.errors), count=len(self.errors))
 
 
 def _three(zh_hans: str, zh_hant: str, en: str) -> Text:
@@ -122,7 +123,7 @@ DETAILS: Mapping[str, Text] = {
     "not-a-choice": _three("只能是：{choices}。", "只能是：{choices}。", "This must be one of: {choices}."),
     "twice": _three("第 {first} 行已有相同的内容。", "第 {first} 列已有相同的內容。", "Row {first} has this already."),
     "unknown-reference": _three(
-        "工作表 {sheet} 中没有“{value}”。", "工作表 {sheet} 中沒有「{value}」。", "The sheet {sheet} has no “{value}”."
+        "工作表 {target} 中没有“{value}”。", "工作表 {target} 中沒有「{value}」。", "The sheet {target} has no “{value}”."
     ),
     "window-reversed": _three("结束日早于开始日。", "結束日早於開始日。", "The last day comes before the first."),
     "outside-campaign": _three("超出活动期间。", "超出活動期間。", "This lies outside the campaign's days."),
