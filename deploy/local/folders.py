@@ -83,7 +83,7 @@ def temporary_home() -> Path:
         with contextlib.suppress(OSError, CannotStart):
             found = left.stat()
             if found.st_uid == os.geteuid() and time.time() - found.st_mtime > TEMPORARY_SECONDS_MIN:
-                with locked(left):
+                with locked(left, "postgres.lock"):
                     shutil.rmtree(left)
     home = Path(tempfile.mkdtemp(prefix="huangou-temporary-", dir=parent))
     if lesser_user():
@@ -92,9 +92,9 @@ def temporary_home() -> Path:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, name: str = "lock") -> Iterator[None]:
     """Hold the folder for this process; the kernel lets go when it dies. Raises CannotStart when another holds it."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -50,7 +50,7 @@ class EmbeddedPostgres:
         self.settings = SETTINGS | ({} if fsync else WITHOUT_FSYNC) | (settings or {})
         self.process: subprocess.Popen[bytes] | None = None
         self._throw_away = False
-        self._held = contextlib.ExitStack()
+        self._held, self._holding = contextlib.ExitStack(), False
 
     @classmethod
     def of(cls, state: Path, *, password: str, port: int, fsync: bool = True) -> Self:
@@ -81,8 +81,13 @@ class EmbeddedPostgres:
         self.close()
 
     def prepare(self) -> None:
-        """Take the folder, make the data directory if there is none, and clear away what a killed server left."""
-        self._held.enter_context(locked(self.home))
+        """Take the folder, make the data directory if there is none, and clear away what a killed server left.
+
+        Before every start, the ones after a crash included.
+        """
+        if not self._holding:
+            self._held.enter_context(locked(self.home, "postgres.lock"))
+            self._holding = True
         require_free_disk(self.home)
         if not self.data.exists():
             self._initialise()
@@ -92,19 +97,19 @@ class EmbeddedPostgres:
     def start(self) -> None:
         """Start the server as a child and wait until it takes connections. Raises CannotStart with the reason."""
         _require_free_port(self.port)
+        line = tethered(self.program(), farewell=FAST_STOP, run_as=lesser_user())
         with self.open_log() as log:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home)
+            self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home)
         process = self.process
         settled = wait_until(lambda: self.is_ready(process.pid) or process.poll() is not None, START_SECONDS_MAX)
         if process.poll() is not None or not settled:
             self.stop()
             raise CannotStart(f"PostgreSQL did not start; the reason is at the end of {self.log}.")
 
-    def command(self) -> list[str]:
-        """The server's command line, tethered to this process: its death is the server's fast stop."""
+    def program(self) -> list[str]:
+        """The server's command line; to be run as the lesser user, where there is one."""
         settings = [f"--{name.replace('_', '-')}={value}" for name, value in {**self.settings, "port": str(self.port)}.items()]
-        line = [str(programs() / "postgres"), "-D", str(self.data), *settings]
-        return tethered(line, farewell=FAST_STOP, run_as=lesser_user())
+        return [str(programs() / "postgres"), "-D", str(self.data), *settings]
 
     def open_log(self) -> IO[bytes]:
         """The server's log, opened for appending by us, so that the folder need not be the lesser user's."""
@@ -150,6 +155,7 @@ class EmbeddedPostgres:
         else:
             self.stop()
         self._held.close()
+        self._holding = False
 
     def clear_leftovers(self) -> None:
         """End what an earlier owner of this folder left running, and drop a pid file that names nobody of ours.

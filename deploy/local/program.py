@@ -1,0 +1,44 @@
+"""One program that the supervisor runs: how it starts, how one knows that it is ready, how it is asked to stop."""
+
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+
+def _nothing() -> None:
+    """Most programs need no preparation."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A row of the table of processes. The supervisor knows no more about a program than this."""
+
+    name: str
+    command: Callable[[int | None], list[str]]
+    """Its command line, given the descriptor of its listening socket, if it has one."""
+    is_ready: Callable[[int], Awaitable[bool]]
+    """Whether the process with this id is ready to work."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+    """The port on loopback whose listening socket we own and pass on, so that a restart refuses nobody."""
+    own_port: int | None = None
+    """A port that the program opens by itself; looked at beforehand."""
+    prepare: Callable[[], None] = _nothing
+    """Runs before each start, so also after a crash."""
+    farewell: signal.Signals = signal.SIGTERM
+    run_as: tuple[int, int] | None = None
+
+
+def answers(url: str) -> Callable[[int], Awaitable[bool]]:
+    """A readiness check: the address answers 200."""
+
+    async def check(_pid: int) -> bool:
+        try:
+            async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
+                return (await client.get(url)).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    return check

@@ -1,0 +1,191 @@
+"""The table of what runs on one machine: PostgreSQL, then databases and migrations, the sandbox, the services."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.failure import CannotStart
+from deploy.local.folders import lesser_user
+from deploy.local.installation import Installation
+from deploy.local.postgres import FAST_STOP, EmbeddedPostgres
+from deploy.local.processes import tethered
+from deploy.local.program import Program, answers
+from deploy.local.supervisor import Step
+from deploy.postgres.provision import SERVICES, provision
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports on loopback, counted from a base; HUANGOU_PORT_BASE moves them all."""
+
+    base: int = 8100
+
+    @property
+    def identity(self) -> int:
+        """The sandbox's identity provider."""
+        return self.base + 9
+
+    @property
+    def postgres(self) -> int:
+        """The database server."""
+        return self.base + 32
+
+    def api(self, service: str) -> int:
+        """A service's HTTP API."""
+        return self.base + 1 + SERVICES.index(service)
+
+    def worker(self, service: str) -> int:
+        """A worker's health and metrics."""
+        return self.base + 11 + SERVICES.index(service)
+
+    def url(self, port: int) -> str:
+        """The address of one of them."""
+        return f"http://127.0.0.1:{port}"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Where everything is on this machine, and with which secrets."""
+
+    state: Path
+    ports: Ports
+    secrets: Installation
+
+    def postgres(self) -> EmbeddedPostgres:
+        """The database server over this state's data."""
+        return EmbeddedPostgres.of(self.state, password=self.secrets.postgres_password, port=self.ports.postgres)
+
+    def database_url(self, service: str, kind: str) -> str:
+        """The address of a service's database for one of its roles: `owner` or `service`."""
+        password = getattr(self.secrets.roles[service], kind)
+        return f"postgresql://{service}_{kind}:{password}@127.0.0.1:{self.ports.postgres}/{service}"
+
+    def stages(self, server: EmbeddedPostgres) -> list[list[Program | Step]]:
+        """What to start, in order; each stage waits for the one before."""
+        services = [program for service in SERVICES for program in (self._api(service), self._worker(service))]
+        return [
+            [self._postgres(server)],
+            [self.provision],
+            [self._migration(service) for service in SERVICES],
+            [self._identity()],
+            [*services],
+        ]
+
+    async def provision(self) -> str:
+        """Make the databases and roles, or bring their passwords up to date."""
+        url = self.postgres().url()
+        await asyncio.to_thread(provision, url, self.secrets.role_passwords())
+        return "databases and roles are there"
+
+    async def migrate(self, service: str) -> str:
+        """Run a service's migrations as its owner, in a process of their own. Raises CannotStart with their last words."""
+        variable = f"{service.upper()}_OWNER_DATABASE_URL"
+        process = await asyncio.create_subprocess_exec(
+            *tethered([sys.executable, "-m", "shared.migrations", service], farewell=signal.SIGTERM),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=CHECKOUT,
+            env={**os.environ, variable: self.database_url(service, "owner")},
+            start_new_session=True,
+        )
+        output, _ = await process.communicate()
+        words = output.decode(errors="replace").strip().splitlines() or ["nothing was said"]
+        if process.returncode != 0:
+            raise CannotStart(f"The migrations of {service} failed: {words[-1]}")
+        return f"{service}'s database is migrated"
+
+    def service_environment(self, service: str) -> dict[str, str]:
+        """The variables from which a service's API and worker read their settings."""
+        identity, secrets = self.ports.url(self.ports.identity), self.secrets
+        common = {
+            "DATABASE_URL": self.database_url(service, "service"),
+            "ISSUER": identity,
+            "JWKS_URL": f"{identity}/jwks",
+            "TOKEN_URL": f"{identity}/token",
+            "CLIENT_ID": service,
+            "CLIENT_SECRET": secrets.client_secrets[service],
+            "CURSOR_KEY": secrets.cursor_keys[service],
+            "WORKER_PORT": str(self.ports.worker(service)),
+        }
+        catalog = {"CATALOG_URL": self.ports.url(self.ports.api("catalog"))}
+        own: dict[str, dict[str, str]] = {
+            "catalog": {},
+            "redemption": {
+                **catalog,
+                "FULFILLMENT_URL": self.ports.url(self.ports.api("fulfillment")),
+                "DATA_KEYS": json.dumps(secrets.data_keys),
+                "LOOKUP_KEY": secrets.lookup_key,
+            },
+            "fulfillment": {
+                **catalog,
+                "VOUCHER_KEYS": json.dumps(secrets.voucher_keys),
+                "VOUCHER_PEPPER": secrets.voucher_pepper,
+            },
+        }
+        return {f"{service.upper()}_{name}": value for name, value in (common | own[service]).items()}
+
+    def _postgres(self, server: EmbeddedPostgres) -> Program:
+        async def is_ready(pid: int) -> bool:
+            return server.is_ready(pid)
+
+        return Program(
+            name="postgresql",
+            prepare=server.prepare,
+            command=lambda _descriptor: server.program(),
+            is_ready=is_ready,
+            own_port=self.ports.postgres,
+            farewell=FAST_STOP,
+            run_as=lesser_user(),
+        )
+
+    def _migration(self, service: str) -> Step:
+        async def step() -> str:
+            return await self.migrate(service)
+
+        return step
+
+    def _identity(self) -> Program:
+        address = self.ports.url(self.ports.identity)
+        return Program(
+            name="sandbox identity",
+            command=lambda descriptor: _uvicorn("deploy.sandbox.identity.app", descriptor),
+            is_ready=answers(f"{address}/livez"),
+            port=self.ports.identity,
+            environment={
+                "SANDBOX_IDENTITY_ISSUER": address,
+                "SANDBOX_IDENTITY_SIGNING_KEY": self.secrets.signing_key,
+                "SANDBOX_IDENTITY_TILL_KEY": self.secrets.till_key,
+                "SANDBOX_IDENTITY_CLIENT_SECRETS": json.dumps(self.secrets.client_secrets),
+            },
+        )
+
+    def _api(self, service: str) -> Program:
+        return Program(
+            name=service,
+            command=lambda descriptor: _uvicorn(f"services.{service}.app", descriptor),
+            is_ready=answers(f"{self.ports.url(self.ports.api(service))}/readyz"),
+            port=self.ports.api(service),
+            environment=self.service_environment(service),
+        )
+
+    def _worker(self, service: str) -> Program:
+        return Program(
+            name=f"{service} worker",
+            command=lambda _descriptor: [sys.executable, "-m", f"services.{service}.worker"],
+            is_ready=answers(f"{self.ports.url(self.ports.worker(service))}/readyz"),
+            own_port=self.ports.worker(service),
+            environment=self.service_environment(service),
+        )
+
+
+def _uvicorn(module: str, descriptor: int | None) -> list[str]:
+    """An API's command line; it takes the listening socket that we opened."""
+    line = [sys.executable, "-m", "uvicorn", f"{module}:create", "--factory", "--fd", str(descriptor)]
+    return [*line, "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "10"]
