@@ -31,9 +31,7 @@ def build_content(cells: Cells) -> Content:
         offers=tuple(_offer(row, campaign) for row in cells["offers"]),
         batches=tuple(_batch(row) for row in cells["stock_batches"]),
         merchants=tuple(_merchant(row) for row in cells["merchants"]),
-        terminals=tuple(
-            Terminal(_s(row, "merchant"), _s(row, "code"), _s(row, "location")) for row in cells["terminals"]
-        ),
+        terminals=tuple(Terminal(_s(row, "merchant"), _s(row, "code"), _s(row, "location")) for row in cells["terminals"]),
         budget=tuple(BudgetLine(_s(row, "line"), _i(row, "amount_minor")) for row in cells["budget"]),
     )
 

@@ -54,9 +54,7 @@ def _references(reading: Reading) -> Iterator[WorkbookError]:
                     yield from _unknown(reading, sheet, column.name, column.references, number, row)
 
 
-def _unknown(
-    reading: Reading, sheet: Sheet, column: str, target: str, number: int, row: Row
-) -> Iterator[WorkbookError]:
+def _unknown(reading: Reading, sheet: Sheet, column: str, target: str, number: int, row: Row) -> Iterator[WorkbookError]:
     value = row[column]
     if not isinstance(value, str):
         return
@@ -92,9 +90,7 @@ def _rewards(reading: Reading) -> Iterator[WorkbookError]:
                 yield WorkbookError("needed-for-voucher", "rewards", number, column)
         features = [row[f"features_{language}"] for language in LANGUAGES]
         if None in features and any(features):
-            yield WorkbookError(
-                "languages-incomplete", "rewards", number, f"features_{LANGUAGES[features.index(None)]}"
-            )
+            yield WorkbookError("languages-incomplete", "rewards", number, f"features_{LANGUAGES[features.index(None)]}")
         for merchant in split_codes(str(row["merchants"] or "")):
             if merchant in refusing:
                 facts = {"merchant": merchant}

@@ -73,21 +73,13 @@ DETAILS: Mapping[str, Text] = {
     "too-many-rows": _three(
         "内容不得超过 {most} 行。", "內容不得超過 {most} 列。", "No more than {most} rows of content are allowed."
     ),
-    "too-many-columns": _three(
-        "不得超过 {most} 栏。", "不得超過 {most} 欄。", "No more than {most} columns are allowed."
-    ),
-    "column-unknown": _three(
-        "没有名为“{name}”的栏。", "沒有名為「{name}」的欄。", "There is no column called “{name}”."
-    ),
+    "too-many-columns": _three("不得超过 {most} 栏。", "不得超過 {most} 欄。", "No more than {most} columns are allowed."),
+    "column-unknown": _three("没有名为“{name}”的栏。", "沒有名為「{name}」的欄。", "There is no column called “{name}”."),
     "column-missing": _three("缺少这一栏。", "缺少這一欄。", "This column is missing."),
     "column-twice": _three("这一栏出现了两次。", "這一欄出現了兩次。", "This column stands here twice."),
     "column-unnamed": _three("这一栏没有名称。", "這一欄沒有名稱。", "This column has content but no name."),
-    "formula": _three(
-        "不接受公式，请粘贴为数值。", "不接受公式，請貼上為值。", "Formulas are not accepted; paste the value."
-    ),
-    "cell-error": _three(
-        "单元格是错误值 {value}。", "儲存格是錯誤值 {value}。", "The cell holds the error value {value}."
-    ),
+    "formula": _three("不接受公式，请粘贴为数值。", "不接受公式，請貼上為值。", "Formulas are not accepted; paste the value."),
+    "cell-error": _three("单元格是错误值 {value}。", "儲存格是錯誤值 {value}。", "The cell holds the error value {value}."),
     "required": _three("必须填写。", "必須填寫。", "This must be filled in."),
     "not-text": _three(
         "必须是文本，请将单元格格式设为文本。",
@@ -108,12 +100,8 @@ DETAILS: Mapping[str, Text] = {
     "out-of-range": _three(
         "须在 {low} 至 {high} 之间。", "須在 {low} 至 {high} 之間。", "This must lie between {low} and {high}."
     ),
-    "too-long": _three(
-        "不得超过 {most} 个字符。", "不得超過 {most} 個字元。", "No more than {most} characters are allowed."
-    ),
-    "bad-characters": _three(
-        "含有不可显示的字符。", "含有不可顯示的字元。", "This holds characters that cannot be shown."
-    ),
+    "too-long": _three("不得超过 {most} 个字符。", "不得超過 {most} 個字元。", "No more than {most} characters are allowed."),
+    "bad-characters": _three("含有不可显示的字符。", "含有不可顯示的字元。", "This holds characters that cannot be shown."),
     "bad-code": _three(
         "代码由大写字母、数字、“-”和“_”组成，以字母或数字开头。",
         "代碼由大寫字母、數字、「-」和「_」組成，以字母或數字開頭。",
@@ -123,7 +111,9 @@ DETAILS: Mapping[str, Text] = {
     "not-a-choice": _three("只能是：{choices}。", "只能是：{choices}。", "This must be one of: {choices}."),
     "twice": _three("第 {first} 行已有相同的内容。", "第 {first} 列已有相同的內容。", "Row {first} has this already."),
     "unknown-reference": _three(
-        "工作表 {target} 中没有“{value}”。", "工作表 {target} 中沒有「{value}」。", "The sheet {target} has no “{value}”."
+        "工作表 {target} 中没有“{value}”。",
+        "工作表 {target} 中沒有「{value}」。",
+        "The sheet {target} has no “{value}”.",
     ),
     "window-reversed": _three("结束日早于开始日。", "結束日早於開始日。", "The last day comes before the first."),
     "outside-campaign": _three("超出活动期间。", "超出活動期間。", "This lies outside the campaign's days."),
@@ -151,6 +141,11 @@ DETAILS: Mapping[str, Text] = {
         "此批次已属于奖品 {reward}；请使用新的代码。",
         "此批次已屬於獎品 {reward}；請使用新的代碼。",
         "This batch holds the reward {reward} already; use a new code.",
+    ),
+    "batch-missing": _three(
+        "批次 {batch} 已有库存，不能从表中删去；要停用，请将数量改为已用数量。",
+        "批次 {batch} 已有庫存，不能從表中刪去；要停用，請將數量改為已用數量。",
+        "The batch {batch} is in stock, so its row must stay; to stop it, set its quantity to what is taken.",
     ),
     "currency-changed": _three(
         "活动的币种已是 {currency}，不能更改。",

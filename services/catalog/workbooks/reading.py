@@ -79,9 +79,7 @@ def _unfit(body: bytes) -> WorkbookError | None:
 
 def _declares(content: bytes) -> bool:
     """Whether a part declares entities, by which a small file becomes a large one; in any encoding XML may have."""
-    return any(
-        word.encode(coding) in content for word in _DECLARATIONS for coding in ("utf-8", "utf-16-le", "utf-16-be")
-    )
+    return any(word.encode(coding) in content for word in _DECLARATIONS for coding in ("utf-8", "utf-16-le", "utf-16-be"))
 
 
 def _read_sheets(workbook: Any, reading: Reading) -> None:

@@ -1,0 +1,1 @@
+"""Versions of campaigns: loaded from a workbook, exported again, put in force."""
