@@ -11,11 +11,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.ids import new_id
+from shared.metrics import FENCES_LOST
 from shared.sets import insert_rows
 from shared.tasks.tables import TaskTables
 
 LEASE_SECONDS = 30.0
 CLAIMS_UNRETURNED_MAX = 5
+SUSPECT_FROM_CLAIMS = 2
 BACKOFF_FIRST_SECONDS = 0.2
 BACKOFF_SECONDS_MAX = 60.0
 ERROR_CHARACTERS_MAX = 500
@@ -31,15 +33,27 @@ _PARK = text(
     RETURNING id, kind
     """
 )
+# `statement_timestamp()` is stable, so that the index on (kind, run_at) ends the search; `clock_timestamp()` would read every
+# timer that lies ahead. A task whose claims were lost twice is taken alone: were it to kill its process again, it would not
+# take its neighbours' counters up with it.
 _CLAIM = text(
     """
+    WITH suspect AS (
+        SELECT id FROM tasks
+         WHERE state = 'ready' AND kind = ANY(CAST(:kinds AS text[])) AND run_at <= statement_timestamp()
+           AND claims_unreturned >= :suspect_from AND claims_unreturned < :claims_max
+           AND (lease_until IS NULL OR lease_until < clock_timestamp())
+         ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED),
+    others AS (
+        SELECT id FROM tasks
+         WHERE NOT EXISTS (SELECT FROM suspect)
+           AND state = 'ready' AND kind = ANY(CAST(:kinds AS text[])) AND run_at <= statement_timestamp()
+           AND claims_unreturned < :suspect_from
+           AND (lease_until IS NULL OR lease_until < clock_timestamp())
+         ORDER BY run_at LIMIT :most FOR UPDATE SKIP LOCKED)
     UPDATE tasks SET token = token + 1, claims_unreturned = claims_unreturned + 1, rerun = false,
            lease_until = clock_timestamp() + make_interval(secs => :lease), changed_at = clock_timestamp()
-     WHERE id IN (SELECT id FROM tasks
-                   WHERE state = 'ready' AND kind = ANY(CAST(:kinds AS text[])) AND run_at <= clock_timestamp()
-                     AND claims_unreturned < :claims_max
-                     AND (lease_until IS NULL OR lease_until < clock_timestamp())
-                   ORDER BY run_at LIMIT :most FOR UPDATE SKIP LOCKED)
+     WHERE id IN (SELECT id FROM suspect UNION ALL SELECT id FROM others)
     RETURNING id, kind, ref, payload, token, failures, created_at
     """
 )
@@ -67,7 +81,10 @@ _DEFER = text(
 _REDRIVE = text(
     """
     UPDATE tasks SET state = 'ready', claims_unreturned = 0, run_at = clock_timestamp(), changed_at = clock_timestamp()
-     WHERE id = :id AND state = 'parked' RETURNING id
+     WHERE id = :id AND state = 'parked'
+       AND NOT EXISTS (SELECT FROM tasks live WHERE live.state = 'ready' AND live.kind = tasks.kind
+                          AND live.dedupe_key = tasks.dedupe_key)
+    RETURNING id
     """
 )
 _PURGE = text(
@@ -75,6 +92,21 @@ _PURGE = text(
     DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE state = 'done'
                                       AND changed_at < clock_timestamp() - make_interval(secs => :age)
                                     ORDER BY changed_at LIMIT :most FOR UPDATE SKIP LOCKED)
+    """
+)
+_PURGE_TICKS = text(  # the last one of a schedule stays however old it is: it says that its moment was taken
+    "DELETE FROM schedule_ticks old WHERE tick < clock_timestamp() - make_interval(secs => :age) "
+    "AND EXISTS (SELECT FROM schedule_ticks later WHERE later.name = old.name AND later.tick > old.tick)"
+)
+_ON_DUPLICATE = (
+    "ON CONFLICT (kind, dedupe_key) WHERE state = 'ready' DO UPDATE SET rerun = (tasks.lease_until IS NOT NULL), "
+    "run_at = CASE WHEN tasks.lease_until IS NULL THEN least(tasks.run_at, excluded.run_at) ELSE tasks.run_at END"
+)
+_BACKLOG = text(
+    """
+    SELECT (SELECT count(*) FROM tasks WHERE state = 'parked') AS parked,
+           (SELECT greatest(extract(epoch FROM clock_timestamp() - min(run_at)), 0) FROM tasks WHERE state = 'ready')
+               AS oldest_seconds
     """
 )
 _TICK = text("INSERT INTO schedule_ticks (name, tick) VALUES (:name, :tick) ON CONFLICT DO NOTHING RETURNING 1")
@@ -119,6 +151,16 @@ def backoff_seconds(failures: int) -> float:
     return random.uniform(0.0, ceiling)  # noqa: S311 - spreads load, guards nothing
 
 
+def _folded(new: Sequence[NewTask]) -> list[tuple[UUID, NewTask]]:
+    """Each task with its id; of those for the same thing one, due when the first of them is."""
+    kept: dict[object, tuple[UUID, NewTask]] = {}
+    for task in new:
+        same = (task.kind, task.dedupe_key) if task.dedupe_key is not None else object()
+        task_id, known = kept.get(same, (new_id(), task))
+        kept[same] = (task_id, task if task.run_at < known.run_at else known)
+    return list(kept.values())
+
+
 class Tasks:
     """The tasks of one service."""
 
@@ -128,13 +170,14 @@ class Tasks:
         self.lease_seconds = lease_seconds
 
     async def add(self, conn: AsyncConnection, new: Sequence[NewTask]) -> list[Claim]:
-        """Write tasks in the caller's transaction. Returns the claims of those that are leased to the writer, in order.
+        """Write tasks in the caller's transaction. Returns the claims of those leased to the writer, in their order.
 
-        A duplicate (kind and dedupe key) of a live task adds none: it asks the live one to run once more.
+        A duplicate (kind and dedupe key) of a live task adds none: it asks the live one to run once more, and gives no claim.
         """
+        wanted = _folded(new)
         rows: list[dict[str, Any]] = [
             {
-                "id": new_id(),
+                "id": task_id,
                 "kind": task.kind,
                 "ref": task.ref,
                 "dedupe_key": task.dedupe_key,
@@ -145,16 +188,15 @@ class Tasks:
                 "lease_until": task.run_at + timedelta(seconds=task.leased_seconds) if task.leased_seconds else None,
             }
             # One order for everybody, so that two transactions with the same keys do not wait for each other.
-            for task in sorted(new, key=lambda task: (task.kind, task.dedupe_key or ""))
+            for task_id, task in sorted(wanted, key=lambda pair: (pair[1].kind, pair[1].dedupe_key or ""))
         ]
-        tail = ""
-        if any(task.dedupe_key is not None for task in new):
-            tail = (
-                "ON CONFLICT (kind, dedupe_key) WHERE state = 'ready' DO UPDATE SET rerun = (tasks.lease_until IS NOT NULL), "
-                "run_at = CASE WHEN tasks.lease_until IS NULL THEN least(tasks.run_at, excluded.run_at) ELSE tasks.run_at END"
-            )
-        await insert_rows(conn, self._tables.tasks, rows, tail=tail)
-        return [Claim(row["id"], row["kind"], row["ref"], row["payload"], 1, 0, row["run_at"]) for row in rows if row["token"]]
+        written = await insert_rows(conn, self._tables.tasks, rows, tail=_ON_DUPLICATE + " RETURNING id")
+        ours = {row.id for row in written}
+        return [
+            Claim(task_id, task.kind, task.ref, task.payload, 1, 0, task.run_at)
+            for task_id, task in wanted
+            if task.leased_seconds and task_id in ours
+        ]
 
     async def park_lost(self, conn: AsyncConnection, kinds: Sequence[str]) -> list[tuple[UUID, str]]:
         """Set aside what was taken too often and never returned (G25). Returns (id, kind) of each."""
@@ -170,6 +212,7 @@ class Tasks:
                 "most": most,
                 "lease": self.lease_seconds,
                 "claims_max": CLAIMS_UNRETURNED_MAX,
+                "suspect_from": SUSPECT_FROM_CLAIMS,
             },
         )
         return [Claim(*row) for row in found]
@@ -183,7 +226,11 @@ class Tasks:
         if not held:
             return set()
         found = await conn.execute(_FINISH, {"ids": [c.id for c in held], "tokens": [c.token for c in held]})
-        return set(found.scalars())
+        still_ours = set(found.scalars())
+        for claim in held:
+            if claim.id not in still_ours:
+                FENCES_LOST.labels(claim.kind).inc()
+        return still_ours
 
     async def defer(self, conn: AsyncConnection, failed: Sequence[tuple[Claim, Again]]) -> set[UUID]:
         """Give tasks back after a clean failure, to be tried later."""
@@ -204,12 +251,18 @@ class Tasks:
         return set(found.scalars())
 
     async def redrive(self, conn: AsyncConnection, task_id: UUID) -> bool:
-        """Let a parked task run again. False when it is not parked."""
+        """Let a parked task run again. False when it is not parked, or when a later task for the same thing is live."""
         return (await conn.execute(_REDRIVE, {"id": task_id})).first() is not None
 
     async def purge_done(self, conn: AsyncConnection, *, older_than_seconds: float, most: int = 10_000) -> int:
-        """Delete finished tasks; what happened stands in the timeline and the audit rows."""
+        """Delete finished tasks and past ticks; what happened stands in timelines and audit rows. Answers how many tasks."""
+        await conn.execute(_PURGE_TICKS, {"age": older_than_seconds})
         return (await conn.execute(_PURGE, {"age": older_than_seconds, "most": most})).rowcount
+
+    async def backlog(self, conn: AsyncConnection) -> tuple[int, float]:
+        """How many tasks are parked, and for how many seconds the oldest one has been due."""
+        row = (await conn.execute(_BACKLOG)).one()
+        return row.parked, float(row.oldest_seconds or 0)
 
     async def tick(self, conn: AsyncConnection, name: str, tick: datetime) -> bool:
         """Claim one moment of a schedule for this node. False when another node has it."""

@@ -13,7 +13,7 @@ import structlog
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import DomainError
-from shared.metrics import TASKS
+from shared.metrics import TASK_OLDEST_DUE, TASKS, TASKS_PARKED
 from shared.tasks.queue import Again, Claim, NewTask, Tasks
 
 POLL_BUSY_SECONDS = 0.05
@@ -22,6 +22,7 @@ POLL_AFTER_ERROR_SECONDS = 1.0
 TICK_SECONDS = 1.0
 STEP_SECONDS_MAX = 10.0
 DONE_KEPT_SECONDS = 86_400.0
+HOUSEKEEPING_SECONDS = 15.0
 
 log = structlog.get_logger()
 
@@ -87,6 +88,7 @@ class Worker:
             for lane in self._lanes:
                 group.create_task(self._forever(partial(self._lane, lane)))
             group.create_task(self._forever(self._tick))
+            group.create_task(self._forever(self._keep_house))
 
     async def drain(self) -> int:
         """Run every lane until nothing is due; answers how many tasks were claimed. For tests and one-off commands."""
@@ -146,6 +148,15 @@ class Worker:
                     due = NewTask(kind=schedule.kind, run_at=now, dedupe_key=schedule.name)
                     await self._tasks.add(conn, [due])
         return TICK_SECONDS
+
+    async def _keep_house(self) -> float:
+        """Say how much waits, and drop what was done a day ago."""
+        async with self._database.transaction() as conn:
+            parked, oldest_seconds = await self._tasks.backlog(conn)
+            TASKS_PARKED.set(parked)
+            TASK_OLDEST_DUE.set(oldest_seconds)
+            await self._tasks.purge_done(conn, older_than_seconds=DONE_KEPT_SECONDS)
+        return HOUSEKEEPING_SECONDS
 
     async def _lane(self, lane: Lane) -> float:
         """One round of a lane; a full batch means that more is waiting, so the next round starts at once."""
