@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from shared.database import RETRIES_MAX, Overloaded, is_data_error, is_retryable
+from shared.database import RETRIES_MAX, Overloaded, in_transaction, is_data_error, is_retryable
+from shared.metrics import BATCH_SIZE
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -26,8 +27,10 @@ class Batcher(Generic[C, R]):
         flows_max: int = 2,
         wait_seconds: float = 0.002,
         waiting_max: int = 4096,
+        name: str = "commands",
     ) -> None:
         """`run` answers one outcome a command, in their order: a result, or the error which that caller is to see."""
+        self._name = name
         self._run = run
         self._size_max = size_max
         self._flows_max = flows_max
@@ -39,7 +42,12 @@ class Batcher(Generic[C, R]):
         self._closed = False
 
     async def submit(self, command: C) -> R:
-        """Carry out one command with whatever else is waiting. A caller who goes away does not stop it."""
+        """Carry out one command with whatever else is waiting. A caller who goes away does not stop it.
+
+        Raises Overloaded when too many wait, RuntimeError inside a transaction: its locks would be held meanwhile.
+        """
+        if in_transaction():
+            raise RuntimeError("a batched command has a transaction of its own; submit it outside")
         if self._closed or len(self._waiting) >= self._waiting_max:
             raise Overloaded
         outcome: asyncio.Future[R] = asyncio.get_running_loop().create_future()
@@ -76,14 +84,19 @@ class Batcher(Generic[C, R]):
             self._start()
 
     async def _carry_out(self, items: list[tuple[C, asyncio.Future[R]]]) -> None:
-        for (_, future), outcome in zip(items, await self._outcomes([command for command, _ in items]), strict=True):
-            if future.cancelled():
-                continue
-            if isinstance(outcome, BaseException):
-                future.set_exception(outcome)
-                future.exception()  # a caller who has gone away shall not leave a warning behind
-            else:
-                future.set_result(outcome)
+        BATCH_SIZE.labels(self._name).observe(len(items))
+        outcomes: Sequence[R | BaseException]
+        try:
+            outcomes = await self._outcomes([command for command, _ in items])
+            if len(outcomes) != len(items):
+                raise RuntimeError(f"{len(items)} commands of {self._name} got {len(outcomes)} outcomes")
+        except asyncio.CancelledError:  # the process is ending: nobody may wait for ever
+            for _, future in items:
+                future.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the callers
+            outcomes = [error] * len(items)
+        _hand_out(items, outcomes)
 
     async def _outcomes(self, commands: Sequence[C]) -> Sequence[R | BaseException]:
         """Run the set; try again when another transaction got in the way; split it to find the one that spoils it."""
@@ -102,3 +115,15 @@ class Batcher(Generic[C, R]):
                     ]
                 return [error for _ in commands]
         raise AssertionError("the loop returns")
+
+
+def _hand_out(items: Sequence[tuple[C, asyncio.Future[R]]], outcomes: Sequence[R | BaseException]) -> None:
+    """Give each caller the outcome of its own command."""
+    for (_, future), outcome in zip(items, outcomes, strict=True):
+        if future.done():
+            continue
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+            future.exception()  # a caller who has gone away shall not leave a warning behind
+        else:
+            future.set_result(outcome)
