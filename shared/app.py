@@ -11,14 +11,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from shared.answers import problem_answer, refusal_answer
-from shared.database import DatabaseUnavailable, is_down
+from shared.database import DatabaseUnavailable, Overloaded, is_down, is_retryable
 from shared.errors import DomainError, FieldError
 from shared.identity import TokenVerifier, allow_anyone, refuse_routes_without_policy
 from shared.problems import INTERNAL, MALFORMED, MEDIA, METHOD_NOT_ALLOWED, NOT_FOUND, TOO_LARGE, VALIDATION, Catalogue
-from shared.strict_json import StrictRoute
+from shared.strict_json import JSON_BYTES_MAX, StrictRoute
 from shared.telemetry import TELEMETRY
 
-JSON_BYTES_MAX = 64 * 1024
+__all__ = ["JSON_BYTES_MAX", "Ready", "build_app", "health_router", "new_router"]
+
 HTTP_PROBLEMS = {
     400: MALFORMED,
     404: NOT_FOUND,
@@ -28,7 +29,6 @@ HTTP_PROBLEMS = {
 FIELD_CODES = {
     "missing": "missing",
     "extra_forbidden": "unknown",
-    "json_invalid": "not-json",
     "string_too_short": "too-small",
     "too_short": "too-small",
     "greater_than": "too-small",
@@ -49,7 +49,10 @@ Ready = Callable[[], Awaitable[dict[str, bool]]]
 
 
 def new_router() -> APIRouter:
-    """A router whose routes read JSON strictly. Routes carry their whole path."""
+    """A router whose routes read JSON strictly, up to 64 KiB. Routes carry their whole path.
+
+    A route that takes more says so: `@router.put("/v1/…", max_body_size=10 * 1024 * 1024)`.
+    """
     return APIRouter(route_class=StrictRoute)
 
 
@@ -63,7 +66,7 @@ def build_app(
     ready: Ready,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
-    """A service's application. Raises RuntimeError when a route declares no policy."""
+    """A service's application. Raises RuntimeError when a route declares no policy or has no limit on its body."""
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
@@ -79,12 +82,13 @@ def build_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        max_body_size=None,
         redirect_slashes=False,
         telemetry=TELEMETRY,  # type: ignore[arg-type]
     )
     app.state.tokens = tokens
     app.state.catalogue = catalogue
+    for router in routers:
+        _refuse_routes_without_limit(router)
     for router in [*routers, health_router(ready)]:
         app.router.routes.extend(router.routes)
     refuse_routes_without_policy(app)
@@ -93,6 +97,12 @@ def build_app(
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected_error)
     return app
+
+
+def _refuse_routes_without_limit(router: APIRouter) -> None:
+    loose = [getattr(route, "path", repr(route)) for route in router.routes if not isinstance(route, StrictRoute)]
+    if loose:
+        raise RuntimeError(f"these routes do not come from new_router(): {', '.join(loose)}")
 
 
 def health_router(ready: Ready) -> APIRouter:
@@ -128,10 +138,16 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     found = error.errors()
     not_json = any(e["type"] == "json_invalid" for e in found)
     body_expected = [e for e in found if e["loc"] == ("body",)]
-    if body_expected and not not_json and request.headers.get("content-length", "0") != "0" and not _is_json(request):
+    if body_expected and not not_json and _has_body(request) and not _is_json(request):
         return problem_answer(request, MEDIA)
+    if not_json:
+        return problem_answer(request, MALFORMED, wrong=[FieldError("", "not-json")])
     wrong = [FieldError(_field_name(e["loc"]), FIELD_CODES.get(e["type"], "wrong-type")) for e in found[:50]]
-    return problem_answer(request, MALFORMED if not_json else VALIDATION, wrong=wrong)
+    return problem_answer(request, VALIDATION, wrong=wrong)
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
 def _is_json(request: Request) -> bool:
@@ -158,6 +174,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _unexpected_error(request: Request, error: Exception) -> Response:
     if is_down(error):
         return await _domain_error(request, DatabaseUnavailable())
+    if is_retryable(error):  # the retries are used up: too many want the same rows
+        return await _domain_error(request, Overloaded())
     log.error(
         "request_failed",
         path=request.url.path,

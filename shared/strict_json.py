@@ -1,14 +1,22 @@
-"""JSON as strictly as money deserves: no key twice, no NUL, no depth without end, no number that a float would bend (G42)."""
+"""JSON as strictly as money deserves: no key twice, no NUL, no depth without end, no number that a float would bend (G42).
+
+A body is read by the route, so here it is measured too: 64 KiB, or what the route states with `max_body_size`.
+"""
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
 DEPTH_MAX = 16
 INTEGER_MAX = 2**53
+JSON_BYTES_MAX = 64 * 1024
+
+
+class NotWhole:
+    """A number that no field of ours takes (a fraction, an exponent, beyond 2^53): refused where it stands, by its name."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -20,10 +28,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > 17 or abs(int(digits)) > INTEGER_MAX:
-        raise json.JSONDecodeError("a number is larger than 2^53", "", 0)
-    return int(digits)
+def _integer(digits: str) -> int | NotWhole:
+    return NotWhole() if len(digits) > 17 or abs(int(digits)) > INTEGER_MAX else int(digits)
 
 
 def _no_constant(name: str) -> Any:
@@ -43,6 +49,7 @@ def loads(raw: bytes) -> Any:
             text,
             object_pairs_hook=_object,
             parse_int=_integer,
+            parse_float=lambda _: NotWhole(),
             parse_constant=_no_constant,
         )
     except RecursionError:
@@ -52,7 +59,7 @@ def loads(raw: bytes) -> Any:
 
 
 def _measure(value: Any, left: int) -> None:
-    if left == 0:
+    if left == 0 and isinstance(value, dict | list):
         raise json.JSONDecodeError(f"nested deeper than {DEPTH_MAX}", "", 0)
     if isinstance(value, str):
         try:
@@ -69,7 +76,21 @@ def _measure(value: Any, left: int) -> None:
 
 
 class StrictRequest(Request):
-    """A request whose JSON is read strictly."""
+    """A request whose JSON is read strictly, and whose body ends at the route's limit."""
+
+    body_bytes_max = JSON_BYTES_MAX
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The body in pieces. Raises HTTPException 413 before reading what is declared too large, or once it is."""
+        declared = self.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared[:20]) > self.body_bytes_max:
+            raise HTTPException(413)
+        read = 0
+        async for piece in super().stream():
+            read += len(piece)
+            if read > self.body_bytes_max:
+                raise HTTPException(413)
+            yield piece
 
     async def json(self) -> Any:
         """The body."""
@@ -79,13 +100,22 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """The route class of every router here."""
+    """The route class of every router here. `max_body_size` of a route (bytes) stands above the common limit.
+
+    FastAPI's own limiter would answer plain text, so the route keeps the number and does not pass it on.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], *, max_body_size: int | None = None, **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.body_bytes_max = JSON_BYTES_MAX if max_body_size is None else max_body_size
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Hand the strict request to the handler that FastAPI builds."""
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+            strict = StrictRequest(request.scope, request.receive)
+            strict.body_bytes_max = self.body_bytes_max
+            return await handle(strict)
 
         return handle_strictly

@@ -90,7 +90,11 @@ def policy_of(route: APIRoute) -> Policy | None:
 
 def refuse_routes_without_policy(app: FastAPI) -> None:
     """Stop the start when a route does not say who may call it."""
-    silent = [route.path for route in api_routes(app) if policy_of(route) is None]
+    silent = [
+        str(getattr(route, "path", route))
+        for route in app.routes
+        if not isinstance(route, APIRoute) or policy_of(route) is None  # of another kind of route nobody can say who may call
+    ]
     if silent:
         raise RuntimeError(f"these routes declare no policy: {', '.join(silent)}")
 
