@@ -4,6 +4,7 @@ A check of a signature costs some hundred times more than a look into a dictiona
 request of a visit. The memory is bounded, forgets at the token's own end, and is emptied when the issuer changes its keys.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from typing import Any, Protocol
@@ -64,6 +65,7 @@ class TokenVerifier:
         self._key_ids: frozenset[str] = frozenset()
         self._fetched_at = 0.0
         self._asked_at = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
         self._remembered: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
 
     async def verify(self, authorization: str | None) -> Principal:
@@ -114,16 +116,23 @@ class TokenVerifier:
         return claims
 
     def _keys_are_fresh(self) -> bool:
-        return time.monotonic() - self._fetched_at < KEYS_FRESH_SECONDS
+        return self._keys is not None and time.monotonic() - self._fetched_at < KEYS_FRESH_SECONDS
+
+    def _keys_are_usable(self) -> bool:
+        return self._keys is not None and time.monotonic() - self._fetched_at < KEYS_USABLE_SECONDS
 
     async def _current_keys(self, *, unknown_key: bool = False) -> KeySet:
-        """The keys, asked for again when they are old or when a token names another; old ones serve for an hour."""
-        age = time.monotonic() - self._fetched_at
-        wanted = self._keys is None or age > KEYS_FRESH_SECONDS or unknown_key
-        if wanted and time.monotonic() - self._asked_at > KEYS_ASKED_AGAIN_SECONDS:
+        """The keys, asked for again when they are old or when a token names another; old ones serve for an hour.
+
+        One request asks for all of them; who can go on with the old keys does not wait for the answer.
+        """
+        wanted = unknown_key or not self._keys_are_fresh()
+        if wanted and self._asking is None and time.monotonic() - self._asked_at > KEYS_ASKED_AGAIN_SECONDS:
             self._asked_at = time.monotonic()
-            await self._fetch()
-        if self._keys is None or time.monotonic() - self._fetched_at > KEYS_USABLE_SECONDS:
+            self._asking = asyncio.create_task(self._fetch())
+        if self._asking is not None and (unknown_key or not self._keys_are_usable()):
+            await asyncio.shield(self._asking)  # a caller who goes away does not stop it for the others
+        if self._keys is None or not self._keys_are_usable():
             raise InvalidToken
         return self._keys
 
@@ -131,10 +140,12 @@ class TokenVerifier:
         try:
             document = await self._source.fetch()
             keys = KeySet.import_key_set(document)  # type: ignore[arg-type]
-        except (httpx.HTTPError, JoseError, ValueError, KeyError) as error:
+            ids = frozenset(f"{key.kid} {key.thumbprint()}" for key in keys.keys)
+        except Exception as error:  # noqa: BLE001 - whatever the other side sends, the keys that we have stay
             log.warning("keys_not_fetched", error=type(error).__name__)
             return
-        ids = frozenset(str(key.kid) for key in keys.keys)
+        finally:
+            self._asking = None
         if ids != self._key_ids:
             self._remembered.clear()
         self._keys, self._key_ids, self._fetched_at = keys, ids, time.monotonic()
