@@ -3,6 +3,7 @@
 A call can end in three ways, and the difference is money: it was answered; it certainly did not arrive; or nobody knows.
 """
 
+import asyncio
 import time
 from typing import Any
 
@@ -17,6 +18,7 @@ from shared.sets import as_json
 
 CONNECT_SECONDS = 1.0
 CALL_SECONDS = 5.0
+POOL_SECONDS = 2.0
 CONNECTIONS_MAX = 8
 TOKEN_RENEWED_BEFORE_SECONDS = 60.0
 FAILURES_TO_OPEN = 5
@@ -53,20 +55,29 @@ class AccessToken:
         self._credentials = (client_id, client_secret)
         self._token = ""
         self._until = float("-inf")
+        self._renewed_before = TOKEN_RENEWED_BEFORE_SECONDS
+        self._renewal = asyncio.Lock()
 
     async def get(self) -> str:
         """A token that is good for another minute. Raises NotSent when none can be had."""
-        if time.monotonic() > self._until - TOKEN_RENEWED_BEFORE_SECONDS:
-            try:
-                answer = await self._client.post(self._token_url, data=self._form, auth=self._credentials)
-                answer.raise_for_status()
-            except httpx.HTTPError as error:
-                if self._token and time.monotonic() < self._until:
-                    return self._token
-                raise NotSent from error
-            self._token = answer.json()["access_token"]
-            self._until = time.monotonic() + float(answer.json()["expires_in"])
+        async with self._renewal:  # one asks for all of them
+            if time.monotonic() > self._until - self._renewed_before:
+                await self._renew()
         return self._token
+
+    async def _renew(self) -> None:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                answer = await self._client.post(self._token_url, data=self._form, auth=self._credentials)
+            answer.raise_for_status()
+            found = answer.json()
+            token, seconds = str(found["access_token"]), float(found["expires_in"])
+        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            if self._token and time.monotonic() < self._until:
+                return
+            raise NotSent from error
+        self._token, self._until = token, time.monotonic() + seconds
+        self._renewed_before = min(TOKEN_RENEWED_BEFORE_SECONDS, seconds / 2)
 
     def forget(self) -> None:
         """The other side did not take it."""
@@ -107,12 +118,12 @@ class ServiceClient:
     async def get(self, path: str, **query: Any) -> Any:
         """Read. Raises NotSent, OutcomeUnknown or Refused."""
         params = {name: value for name, value in query.items() if value is not None}
-        return (await self.send("GET", path, params=params)).json()
+        return self._read(await self.send("GET", path, params=params))
 
     async def put(self, path: str, body: Any) -> Any:
         """Write under ids of ours, so that sending again is the same request. Raises NotSent, OutcomeUnknown or Refused."""
         content = as_json(body).encode()
-        return (await self.send("PUT", path, content=content, headers={"Content-Type": "application/json"})).json()
+        return self._read(await self.send("PUT", path, content=content, headers={"Content-Type": "application/json"}))
 
     async def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """One call, no retry: whoever drives the work retries. Raises RuntimeError inside a transaction."""
@@ -121,15 +132,37 @@ class ServiceClient:
         self._breaker.check()
         headers = {**arguments.pop("headers", {}), "Authorization": f"Bearer {await self._token.get()}"}
         propagate.inject(headers)
+        request = self._client.build_request(method, self._base_url + path, headers=headers, **arguments)
         try:
-            answer = await self._client.request(method, self._base_url + path, headers=headers, **arguments)
+            async with asyncio.timeout(CALL_SECONDS):  # of the whole call: httpx counts each piece of an answer anew
+                answer = await self._answer_to(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             self._ended("not sent", worked=False)
             raise NotSent from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             self._ended("unknown", worked=False)
             raise OutcomeUnknown from error
         return self._judged(answer)
+
+    async def _answer_to(self, request: httpx.Request) -> httpx.Response:
+        """The whole answer. Raises httpx.DecodingError when it is larger than any of ours."""
+        answer = await self._client.send(request, stream=True)
+        try:
+            body = bytearray()
+            async for piece in answer.aiter_bytes():
+                body += piece
+                if len(body) > ANSWER_BYTES_MAX:
+                    raise httpx.DecodingError("the answer is too large", request=request)
+        finally:
+            await answer.aclose()
+        plain = {name: value for name, value in answer.headers.items() if name not in ("content-encoding", "content-length")}
+        return httpx.Response(answer.status_code, headers=plain, content=bytes(body), request=request)
+
+    def _read(self, answer: httpx.Response) -> Any:
+        try:
+            return answer.json()
+        except ValueError as error:  # somebody else answered, such as a proxy: what was done is not known
+            raise OutcomeUnknown from error
 
     def _judged(self, answer: httpx.Response) -> httpx.Response:
         if answer.status_code < 400:
@@ -142,19 +175,26 @@ class ServiceClient:
             # 503 says that nothing was done; of any other error of theirs nobody can be sure.
             raise NotSent if answer.status_code in (401, 429, 503) else OutcomeUnknown
         self._ended("refused", worked=True)
-        problem = answer.json().get("type", "") if "json" in answer.headers.get("content-type", "") else ""
-        raise Refused(self.name, answer.status_code, problem.rpartition("/")[2])
+        raise Refused(self.name, answer.status_code, _problem_of(answer))
 
     def _ended(self, outcome: str, *, worked: bool) -> None:
         CALLS.labels(self.name, outcome).inc()
         self._breaker.record(worked=worked)
 
 
+def _problem_of(answer: httpx.Response) -> str:
+    """The code of the problem that the other side names, or nothing."""
+    try:
+        return str(answer.json()["type"]).rpartition("/")[2]
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
 def new_http_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """The one HTTP client of a process: few connections, since what goes through them is batched."""
     return httpx.AsyncClient(
         transport=transport,
-        timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS),
+        timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS, pool=POOL_SECONDS),
         limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
         follow_redirects=False,
     )
