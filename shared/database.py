@@ -60,6 +60,12 @@ def is_retryable(error: BaseException) -> bool:
     return isinstance(cause, pg.DeadlockDetected | pg.SerializationFailure | pg.LockNotAvailable)
 
 
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether the database gave up waiting for a row that another transaction holds."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, pg.LockNotAvailable)
+
+
 def is_data_error(error: BaseException) -> bool:
     """Whether the database refused because of what was sent, so that one bad command can spoil a whole set."""
     cause = error.orig if isinstance(error, DBAPIError) else error

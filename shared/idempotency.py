@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.answers import refusal_answer
 from shared.clock import Clock
-from shared.database import Database, is_retryable
+from shared.database import Database, Overloaded, is_lock_timeout, is_retryable
 from shared.errors import DomainError
 from shared.identity.principal import Principal
 from shared.problems import IdempotencyInFlight, IdempotencyKeyInvalid, IdempotencyKeyMissing, IdempotencyKeyReused
@@ -171,13 +171,19 @@ class Once:
         try:
             return await self._database.run(lambda conn: self._within(conn, request, attempt, work))
         except DBAPIError as error:
-            if is_retryable(error):  # the first request with this key is still at work
-                raise IdempotencyInFlight from error
+            if is_retryable(error):  # the retries are used up: too many want the same rows
+                raise Overloaded from error
             raise
 
     async def _within(self, conn: AsyncConnection, request: Request, attempt: Attempt, work: Work) -> Response:
         now = await self._clock.now(conn)
-        if not await self._keys.begin(conn, now, [(attempt, None)]):
+        try:
+            taken = await self._keys.begin(conn, now, [(attempt, None)])
+        except DBAPIError as error:
+            if is_lock_timeout(error):  # the first request with this key is still at work
+                raise IdempotencyInFlight from error
+            raise
+        if not taken:
             record = (await self._keys.read(conn, [attempt.key]))[attempt.key]
             kept = replay(record, attempt)
             if kept is None:
