@@ -81,7 +81,7 @@ class IdempotencyInFlight(DomainError):
 
 
 class NeighbourUnavailable(DomainError):
-    """Another part of the system does not answer; nothing was done."""
+    """Another part of the system does not answer; the same request may be sent again."""
 
 
 class UnsupportedMediaType(DomainError):
@@ -157,8 +157,8 @@ COMMON: dict[type[DomainError], ProblemType] = {
         "The first request with this Idempotency-Key is still being carried out.", recoverable=True, retry_after_seconds=1,
     ),
     NeighbourUnavailable: problem(
-        "dependency-unavailable", 503, "系统繁忙，未执行任何操作，请稍后再试。", "系統繁忙，未執行任何操作，請稍後再試。",
-        "Another part of the system does not answer; nothing was done.", recoverable=True, retry_after_seconds=5,
+        "dependency-unavailable", 503, "系统繁忙，请稍后用同一请求重试。", "系統繁忙，請稍後用同一請求重試。",
+        "Another part of the system does not answer; the same request may be sent again.", recoverable=True, retry_after_seconds=5,
     ),
     Overloaded: problem(
         "overloaded", 503, "当前请求过多，请稍后再试。", "目前請求過多，請稍後再試。",
