@@ -2,11 +2,13 @@
 
 import base64
 import sys
-from typing import Annotated, TypeVar
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 
 def _key(value: object) -> object:
@@ -33,7 +35,7 @@ class ServiceSettings(BaseSettings):
     client_secret: SecretStr
     cursor_key: Key
     bank_timezone: ZoneInfo = ZoneInfo("Asia/Shanghai")
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     pool_size: int = Field(default=8, ge=1, le=64)
     pgbouncer: bool = False
     otlp_endpoint: str | None = None
@@ -42,7 +44,21 @@ class ServiceSettings(BaseSettings):
     @field_validator("bank_timezone", mode="before")
     @classmethod
     def _zone(cls, value: object) -> object:
-        return ZoneInfo(value) if isinstance(value, str) else value
+        try:
+            return ZoneInfo(value) if isinstance(value, str) else value
+        except (ZoneInfoNotFoundError, OSError):
+            raise ValueError("there is no such time zone") from None
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_address(cls, value: SecretStr) -> SecretStr:
+        try:
+            url = make_url(value.get_secret_value())
+        except (ArgumentError, ValueError):
+            url = None
+        if url is None or not url.drivername.startswith("postgresql") or not url.host or not url.database:
+            raise ValueError("an address looks like postgresql://user:password@host:port/database")
+        return value
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -57,4 +73,7 @@ def load(kind: type[S]) -> S:
         for problem in error.errors(include_input=False, include_url=False):
             name = prefix + "_".join(str(part) for part in problem["loc"]).upper()
             sys.stderr.write(f"{name}: {problem['msg']}\n")
+        raise SystemExit(2) from None
+    except SettingsError as error:  # a value that should be JSON is not; the message names the field alone
+        sys.stderr.write(f"{kind.model_config.get('env_prefix', '')}…: {error}\n")
         raise SystemExit(2) from None
