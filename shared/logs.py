@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -17,7 +17,8 @@ SECRET_TEXTS = re.compile(
     r"(eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a token
     r"|\b1[3-9]\d{9}\b"  # a mobile number
     r"|\b[0-9A-HJKMNP-TV-Z]{4}(-?[0-9A-HJKMNP-TV-Z]{4}){3}\b"  # a voucher code
-    r"|postgresql[+\w]*://[^@\s]+@)"  # an address with a password
+    r"|postgresql[+\w]*://[^@\s]+@"  # an address with a password
+    r"|(?m:(?<=DETAIL:  ).*$))"  # the row or key that PostgreSQL quotes in an error
 )
 ALLOWED_NAMES = frozenset({"status_code", "code_kind"})
 
@@ -25,11 +26,20 @@ ALLOWED_NAMES = frozenset({"status_code", "code_kind"})
 def _without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The last guard: fields that sound secret and texts that look secret are blanked. Callers should not log them at all."""
     for name, value in event.items():
-        if SECRET_NAMES.search(name) and name not in ALLOWED_NAMES:
-            event[name] = "…"
-        elif isinstance(value, str):
-            event[name] = SECRET_TEXTS.sub("…", value)
+        event[name] = _blanked(name, value)
     return event
+
+
+def _blanked(name: str, value: Any) -> Any:
+    if SECRET_NAMES.search(name) and name not in ALLOWED_NAMES:
+        return "…"
+    if isinstance(value, Mapping):
+        return {key: _blanked(str(key), child) for key, child in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_blanked("", child) for child in value]
+    if value is None or isinstance(value, bool | int | float):
+        return "…" if SECRET_TEXTS.search(str(value)) else value
+    return SECRET_TEXTS.sub("…", str(value))
 
 
 def _with_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -37,6 +47,16 @@ def _with_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapp
     if context.is_valid:
         event["trace_id"] = trace.format_trace_id(context.trace_id)
     return event
+
+
+def _as_service(service: str) -> Any:
+    """Every line says whose it is, whichever task wrote it."""
+
+    def name_it(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["service"] = service
+        return event
+
+    return name_it
 
 
 def configure_logs(level: str, *, service: str) -> None:
@@ -47,6 +67,7 @@ def configure_logs(level: str, *, service: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         _with_trace,
+        _as_service(service),
     ]
     structlog.configure(
         processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -68,6 +89,5 @@ def configure_logs(level: str, *, service: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    structlog.contextvars.bind_contextvars(service=service)
     for noisy in ("uvicorn.access", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
