@@ -30,8 +30,9 @@ def choose(accept_language: str | None) -> Language:
     for order, part in enumerate((accept_language or "").split(",")[:20]):
         tag, _, parameters = part.strip().partition(";")
         known = _match(tag.strip().lower())
-        if known is not None:
-            wishes.append((-_quality(parameters), order, known))
+        quality = _quality(parameters)
+        if known is not None and quality > 0:  # zero says: not this one
+            wishes.append((-quality, order, known))
     return min(wishes)[2] if wishes else DEFAULT
 
 

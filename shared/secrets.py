@@ -35,14 +35,14 @@ class Vault:
 
     def open(self, sealed: bytes, place: str) -> bytes:
         """Decrypt. Raises Unreadable."""
-        length = sealed[0]
+        length = sealed[0] if sealed else 0
         key = self._keys.get(sealed[1 : 1 + length].decode("ascii", "replace"))
         rest = sealed[1 + length :]
         if key is None:
             raise Unreadable("the key is not known")
         try:
             return key.decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], place.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: what is left is no nonce
             raise Unreadable("changed, moved, or another key") from None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table, TextClause, text
+from sqlalchemy import String, Table, TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import JSON
@@ -16,20 +16,23 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 @lru_cache(maxsize=256)
 def _statement(table: Table, columns: tuple[str, ...], tail: str) -> TextClause:
     """`INSERT … SELECT … FROM unnest(…)`: one parse, one plan and one round trip, however many rows."""
-    parts, picks = [], []
+    parts, picks, names = [], [], []
     for name in columns:
         kind = table.c[name].type
-        sql_type = kind.compile(_DIALECT)
+        # a cast to varchar(n) would cut silently what the column refuses
+        sql_type = "TEXT" if isinstance(kind, String) else kind.compile(_DIALECT)
+        quoted = _DIALECT.identifier_preparer.quote(name)
+        names.append(quoted)
         if isinstance(kind, JSON):  # arrays of jsonb would be nested; text is not
             parts.append(f"CAST(:{name} AS text[])")
-            picks.append(f"CAST({name} AS {sql_type})")
+            picks.append(f"CAST({quoted} AS {sql_type})")
         else:
             parts.append(f"CAST(:{name} AS {sql_type}[])")
-            picks.append(name)
-    names = ", ".join(columns)
+            picks.append(quoted)
+    listed = ", ".join(names)
     return text(
-        f"INSERT INTO {table.name} ({names}) SELECT {', '.join(picks)} "  # noqa: S608 - names come from our own tables
-        f"FROM unnest({', '.join(parts)}) AS _rows({names}) {tail}"
+        f"INSERT INTO {table.name} ({listed}) SELECT {', '.join(picks)} "  # noqa: S608 - names come from our own tables
+        f"FROM unnest({', '.join(parts)}) AS _rows({listed}) {tail}"
     )
 
 
@@ -45,14 +48,16 @@ async def insert_rows(
     *,
     tail: str = "",
 ) -> list[Any]:
-    """Insert all rows with one statement. Every row has the same keys; `tail` may hold ON CONFLICT and RETURNING.
+    """Insert all rows with one statement. `tail` may hold ON CONFLICT and RETURNING.
 
-    Returns what RETURNING gives, else an empty list. JSON values are passed as Python objects. Columns of an array type cannot
-    be written this way, since unnest would flatten them.
+    Every row has the same keys, else ValueError. Returns what RETURNING gives, else an empty list. JSON values are passed as
+    Python objects. Columns of an array type cannot be written this way, since unnest would flatten them.
     """
     if not rows:
         return []
     columns = tuple(rows[0])
+    if any(row.keys() != rows[0].keys() for row in rows):
+        raise ValueError(f"the rows for {table.name} do not have the same columns")
     is_json = {name for name in columns if isinstance(table.c[name].type, JSON)}
     values = {
         name: [as_json(row[name]) if name in is_json and row[name] is not None else row[name] for row in rows]
