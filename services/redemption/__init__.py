@@ -1,0 +1,1 @@
+"""Redemption: customers, their points, and what they redeem them for."""

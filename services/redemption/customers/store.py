@@ -1,0 +1,92 @@
+"""Customers' SQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.redemption.customers.domain import Customer
+from services.redemption.customers.personal_data import SealedContact
+from services.redemption.customers.tables import customers
+from shared.sets import insert_rows
+
+_SELECT = """
+    SELECT c.id, a.id AS account_id, c.customer_number, c.issuer, c.subject, c.tier, c.language
+      FROM customers c JOIN accounts a ON a.customer_id = c.id
+"""
+_BY_IDENTITY = text(
+    _SELECT
+    + """ JOIN unnest(CAST(:issuers AS text[]), CAST(:subjects AS text[])) AS asked(issuer, subject)
+            ON c.issuer = asked.issuer AND c.subject = asked.subject"""
+)
+_BY_IDS = text(_SELECT + " WHERE c.id = ANY(CAST(:ids AS uuid[]))")
+_BY_PHONE = text(_SELECT + " WHERE c.phone_lookup = :lookup ORDER BY c.id LIMIT 20")
+_BY_NUMBER = text(_SELECT + " WHERE c.customer_number = ANY(CAST(:numbers AS text[]))")
+_LOCK_BY_NUMBER = text(
+    "SELECT id, customer_number, data_key FROM customers WHERE customer_number = ANY(CAST(:numbers AS text[])) "
+    "ORDER BY id FOR NO KEY UPDATE"
+)
+_UPDATE = text(
+    """
+    UPDATE customers c SET issuer = n.issuer, subject = n.subject, tier = n.tier, language = n.language,
+           name_sealed = n.name, phone_sealed = n.phone, phone_lookup = n.lookup, changed_at = :now
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:issuers AS text[]), CAST(:subjects AS text[]), CAST(:tiers AS text[]),
+                  CAST(:languages AS text[]), CAST(:names AS bytea[]), CAST(:phones AS bytea[]), CAST(:lookups AS bytea[]))
+           AS n(id, issuer, subject, tier, language, name, phone, lookup)
+     WHERE c.id = n.id
+    """
+)
+
+
+async def find_by_identity(conn: AsyncConnection, identities: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Customer]:
+    """Customers by (issuer, subject) of their sign-in."""
+    issuers, subjects = [issuer for issuer, _ in identities], [subject for _, subject in identities]
+    found = await conn.execute(_BY_IDENTITY, {"issuers": issuers, "subjects": subjects})
+    return {(row.issuer, row.subject): Customer(*row) for row in found}
+
+
+async def find_by_ids(conn: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, Customer]:
+    """Customers by our own id."""
+    return {row.id: Customer(*row) for row in await conn.execute(_BY_IDS, {"ids": list(ids)})}
+
+
+async def find_by_phone(conn: AsyncConnection, phone_lookup: bytes) -> list[Customer]:
+    """Those who share a telephone number, at most twenty."""
+    return [Customer(*row) for row in await conn.execute(_BY_PHONE, {"lookup": phone_lookup})]
+
+
+async def find_by_numbers(conn: AsyncConnection, numbers: Sequence[str]) -> dict[str, Customer]:
+    """Customers by the bank's number."""
+    return {row.customer_number: Customer(*row) for row in await conn.execute(_BY_NUMBER, {"numbers": list(numbers)})}
+
+
+async def read_contact(conn: AsyncConnection, customer_id: UUID) -> SealedContact:
+    """Contact data, sealed."""
+    columns = (customers.c.data_key, customers.c.name_sealed, customers.c.phone_sealed, customers.c.phone_lookup)
+    row = (await conn.execute(select(*columns).where(customers.c.id == customer_id))).one()
+    return SealedContact(*row)
+
+
+async def lock_by_numbers(conn: AsyncConnection, numbers: Sequence[str]) -> dict[str, tuple[UUID, bytes]]:
+    """(id, sealed data key) of the customers that exist, by the bank's number."""
+    found = await conn.execute(_LOCK_BY_NUMBER, {"numbers": list(numbers)})
+    return {row.customer_number: (row.id, row.data_key) for row in found}
+
+
+async def insert_customers(conn: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    """New customers."""
+    await insert_rows(conn, customers, rows)
+
+
+async def update_customers(conn: AsyncConnection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Customers whose data changed."""
+    if not rows:
+        return
+    pairs = {
+        "ids": "id", "issuers": "issuer", "subjects": "subject", "tiers": "tier", "languages": "language",
+        "names": "name_sealed", "phones": "phone_sealed", "lookups": "phone_lookup",
+    }  # fmt: skip
+    await conn.execute(_UPDATE, {name: [row[column] for row in rows] for name, column in pairs.items()} | {"now": now})

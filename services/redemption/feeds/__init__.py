@@ -1,0 +1,1 @@
+"""Files that the bank's systems send: customers, opening balances, points earned."""

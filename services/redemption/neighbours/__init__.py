@@ -1,0 +1,1 @@
+"""The other services, in this service's own words."""

@@ -1,0 +1,97 @@
+"""Redemption's parts, put together once a process: what every use case works with."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from services.redemption.customers.personal_data import PersonalData
+from services.redemption.metadata import audit_entries, idempotency_keys, task_tables
+from services.redemption.neighbours.catalog import Catalog
+from services.redemption.neighbours.fulfillment import Fulfillment
+from services.redemption.settings import Settings
+from shared.audit import Audit
+from shared.clock import Clock, DatabaseClock, bank_day
+from shared.database import Database
+from shared.http_client import AccessToken, ServiceClient, new_http_client
+from shared.idempotency import Keys, Once
+from shared.migrations import head_of, is_at_head
+from shared.paging import Cursors
+from shared.secrets import Vault
+from shared.tasks import Tasks
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything with a life of its own in one process of this service."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    tasks: Tasks
+    keys: Keys
+    once: Once
+    audit: Audit
+    cursors: Cursors
+    personal_data: PersonalData
+    catalog: Catalog
+    fulfillment: Fulfillment
+    http: httpx.AsyncClient
+    head: str
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        """The bank's time zone: its days are the days of every promise."""
+        return self.settings.bank_timezone
+
+    def day(self, now: datetime) -> date:
+        """The bank's day of an instant."""
+        return bank_day(now, self.timezone)
+
+    async def ready(self) -> dict[str, bool]:
+        """Whether this process can do its work: the database answers and has the schema that this code was written for."""
+        try:
+            async with self.database.transaction() as conn:
+                return {"database": True, "schema": await is_at_head(conn, self.head)}
+        except Exception:  # noqa: BLE001 - whatever is wrong, the answer is no
+            return {"database": False, "schema": False}
+
+
+@asynccontextmanager
+async def open_parts(
+    settings: Settings, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None
+) -> AsyncIterator[Parts]:
+    """Make the parts, and close them at the end."""
+    database = Database(settings.database_url.get_secret_value(), pool_size=settings.pool_size, pgbouncer=settings.pgbouncer)
+    http = new_http_client(transport)
+    token = AccessToken(
+        http,
+        token_url=settings.token_url,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret.get_secret_value(),
+        scope="internal",
+    )
+    used_clock = clock or DatabaseClock()
+    keys = Keys(idempotency_keys)
+    try:
+        yield Parts(
+            settings=settings,
+            database=database,
+            clock=used_clock,
+            tasks=Tasks(task_tables),
+            keys=keys,
+            once=Once(database, used_clock, keys),
+            audit=Audit(audit_entries),
+            cursors=Cursors(settings.cursor_key),
+            personal_data=PersonalData(Vault(settings.data_keys), settings.lookup_key),
+            catalog=Catalog(ServiceClient("catalog", settings.catalog_url, token, http)),
+            fulfillment=Fulfillment(ServiceClient("fulfillment", settings.fulfillment_url, token, http)),
+            http=http,
+            head=head_of("redemption"),
+        )
+    finally:
+        await http.aclose()
+        await database.dispose()

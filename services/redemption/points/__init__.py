@@ -1,0 +1,1 @@
+"""The ledger of record: accounts, lots, holds and postings."""

@@ -1,0 +1,241 @@
+"""Points: an account's book of lots, and what may be done with it.
+
+A book is read under the account's lock, changed here in plain Python in the order in which commands came, and written back
+once. Points are whole numbers. A lot is good through the last second of its `expires_on`, a day in the bank's time zone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from shared.errors import DomainError
+from shared.ids import new_id
+
+POINTS_MAX = 10**12
+NEVER_EXPIRES_ON = date(9999, 12, 31)
+
+
+class AccountState(StrEnum):
+    """What an account may do (P6)."""
+
+    ACTIVE = "active"
+    NO_EARN = "no_earn"
+    NO_REDEEM = "no_redeem"
+    FROZEN = "frozen"
+    CLOSED = "closed"
+
+
+MAY_EARN = frozenset({AccountState.ACTIVE, AccountState.NO_REDEEM})
+MAY_REDEEM = frozenset({AccountState.ACTIVE, AccountState.NO_EARN})
+
+
+class House(StrEnum):
+    """The bank's side of a posting."""
+
+    OPENING = "opening"
+    ISSUED = "issued"
+    REDEEMED = "redeemed"
+    EXPIRED = "expired"
+
+    @property
+    def account_id(self) -> UUID:
+        """The fixed id under which postings name this account."""
+        return uuid5(NAMESPACE_URL, f"urn:huangou:house:{self.value}")
+
+
+class InsufficientPoints(DomainError):
+    """The points at hand do not suffice."""
+
+
+class AccountMayNotRedeem(DomainError):
+    """The account is not allowed to redeem at present."""
+
+
+class AccountMayNotEarn(DomainError):
+    """The account is not allowed to earn at present."""
+
+
+class AccountClosed(DomainError):
+    """A closed account stays closed."""
+
+
+@dataclass(slots=True)
+class Lot:
+    """Points that came together and expire together."""
+
+    id: UUID
+    expires_on: date
+    earned_at: datetime
+    source: str
+    source_ref: str
+    original: int
+    remaining: int
+    held: int = 0
+    is_new: bool = False
+    is_changed: bool = False
+
+    @property
+    def free(self) -> int:
+        """What is neither used nor held."""
+        return self.remaining - self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Points of one lot kept for one redemption."""
+
+    redemption_id: UUID
+    lot_id: UUID
+    account_id: UUID
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One movement between two accounts; never changed, only followed by another that corrects it."""
+
+    account_id: UUID
+    number: int
+    at: datetime
+    kind: str
+    debit_account: UUID
+    credit_account: UUID
+    points: int
+    lot_id: UUID
+    redemption_id: UUID | None
+    reason: str
+    balance_after: int
+
+
+@dataclass(slots=True)
+class Book:
+    """One account with its open lots, while its row is locked."""
+
+    account_id: UUID
+    customer_id: UUID
+    state: AccountState
+    state_until: datetime | None
+    posted: int
+    held: int
+    postings_count: int
+    last_posting_at: datetime | None
+    lots: list[Lot]
+    new_postings: list[Posting] = field(default_factory=list)
+    is_changed: bool = False
+
+    def state_at(self, now: datetime) -> AccountState:
+        """The state in force: one that was set until a moment ends by itself."""
+        over = self.state_until is not None and self.state_until <= now
+        return AccountState.ACTIVE if over else self.state
+
+    def available(self, today: date) -> int:
+        """What can be redeemed today: neither held nor expired."""
+        return sum(lot.free for lot in self.lots if lot.expires_on >= today)
+
+    def hold(self, redemption_id: UUID, points: int, now: datetime, today: date) -> list[Hold]:
+        """Keep points for a redemption, oldest expiry first, then oldest earned (P1, G6).
+
+        Raises AccountMayNotRedeem or InsufficientPoints, and then nothing has changed.
+        """
+        if self.state_at(now) not in MAY_REDEEM:
+            raise AccountMayNotRedeem(state=self.state_at(now).value)
+        available = self.available(today)
+        if points > available:
+            raise InsufficientPoints(required=points, available=available, missing=points - available)
+        held: list[Hold] = []
+        left = points
+        for lot in sorted(self.lots, key=lambda lot: (lot.expires_on, lot.earned_at, lot.id)):
+            taken = min(left, lot.free) if lot.expires_on >= today else 0
+            if taken:
+                lot.held += taken
+                lot.is_changed = True
+                held.append(Hold(redemption_id, lot.id, self.account_id, taken))
+                left -= taken
+            if not left:
+                break
+        self.held += points
+        self.is_changed = True
+        return held
+
+    def post_holds(self, holds: Sequence[Hold], now: datetime) -> None:
+        """The points of a redemption are spent (the pivot): one posting a lot."""
+        for hold in holds:
+            lot = self._take_back(hold)
+            lot.remaining -= hold.points
+            self._post("redeemed", -hold.points, House.REDEEMED, lot, now, hold.redemption_id, "")
+
+    def release_holds(self, holds: Sequence[Hold], now: datetime, today: date, grace_days: int) -> None:
+        """The points of a redemption are free again, in the lots that they came from (G6).
+
+        A lot that expired meanwhile gives them to a grace lot, good for `grace_days` days after today.
+        """
+        for hold in holds:
+            lot = self._take_back(hold)
+            if lot.expires_on < today:
+                self._give_grace(lot, hold, now, today + timedelta(days=grace_days))
+
+    def earn(self, *, points: int, expires_on: date, source: str, source_ref: str, now: datetime) -> Lot:
+        """A new lot. Raises AccountMayNotEarn; an opening balance is taken over whatever the state."""
+        if source == "earned" and self.state_at(now) not in MAY_EARN:
+            raise AccountMayNotEarn(state=self.state_at(now).value)
+        lot = Lot(new_id(), expires_on, now, source, source_ref, points, points, is_new=True)
+        self.lots.append(lot)
+        house = House.OPENING if source == "opening" else House.ISSUED
+        self._post(source, points, house, lot, now, None, source_ref)
+        return lot
+
+    def expire(self, now: datetime, today: date) -> int:
+        """Take what is left and not held of the lots whose last day is over. Answers how many points that was."""
+        total = 0
+        for lot in self.lots:
+            gone = lot.free if lot.expires_on < today else 0
+            if gone:
+                lot.remaining -= gone
+                self._post("expired", -gone, House.EXPIRED, lot, now, None, "")
+                total += gone
+        return total
+
+    def _take_back(self, hold: Hold) -> Lot:
+        lot = next(lot for lot in self.lots if lot.id == hold.lot_id)
+        lot.held -= hold.points
+        lot.is_changed = True
+        self.held -= hold.points
+        self.is_changed = True
+        return lot
+
+    def _give_grace(self, lot: Lot, hold: Hold, now: datetime, until: date) -> None:
+        lot.remaining -= hold.points
+        self._post("expired", -hold.points, House.EXPIRED, lot, now, hold.redemption_id, "released after its last day")
+        reference = f"{hold.redemption_id}:{hold.lot_id}"
+        grace = Lot(new_id(), until, now, "grace", reference, hold.points, hold.points, is_new=True)
+        self.lots.append(grace)
+        self._post("grace", hold.points, House.EXPIRED, grace, now, hold.redemption_id, "released after its last day")
+
+    def _post(
+        self, kind: str, change: int, house: House, lot: Lot, now: datetime, redemption_id: UUID | None, reason: str
+    ) -> None:
+        self.posted += change
+        self.postings_count += 1
+        # Time never runs backwards in a statement, whatever the clock of a promoted standby says.
+        self.last_posting_at = max(now, self.last_posting_at or now)
+        mine, theirs = self.account_id, house.account_id
+        debit, credit = (theirs, mine) if change > 0 else (mine, theirs)
+        self.new_postings.append(
+            Posting(
+                account_id=mine,
+                number=self.postings_count,
+                at=self.last_posting_at,
+                kind=kind,
+                debit_account=debit,
+                credit_account=credit,
+                points=abs(change),
+                lot_id=lot.id,
+                redemption_id=redemption_id,
+                reason=reason,
+                balance_after=self.posted,
+            )
+        )
+        lot.is_changed = True
+        self.is_changed = True

@@ -1,0 +1,1 @@
+"""The redemption: its states, and how one is carried to its end."""

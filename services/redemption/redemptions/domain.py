@@ -1,0 +1,229 @@
+"""The redemption: its states, its arrows, and what is to be done when something happens to it.
+
+`decide` is pure. The request that brings a redemption, the worker that takes over after a crash, the tests and the drawing in
+the docs all use it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from shared.errors import DomainError
+from shared.languages import Text
+
+LINES_MAX = 10
+QUANTITY_MAX = 100
+DEADLINE = timedelta(seconds=60)
+"""A redemption whose stock could not be asked for in this time is declined, so that nobody waits and nobody gets two."""
+
+
+class State(StrEnum):
+    """Where a redemption stands."""
+
+    ACCEPTED = "accepted"
+    CONFIRMED = "confirmed"
+    FULFILLED = "fulfilled"
+    DECLINED = "declined"
+
+
+class Event(StrEnum):
+    """What can happen to a redemption."""
+
+    RESERVED = "reserved"
+    REFUSED = "refused"
+    DEADLINE_PASSED = "deadline_passed"
+    DELIVERED = "delivered"
+
+
+class Command(StrEnum):
+    """What is to be done in the commit that takes an arrow, or by a task that the commit writes."""
+
+    POST_POINTS = "post_points"
+    FULFIL = "fulfil"
+    RELEASE_POINTS = "release_points"
+    RELEASE_LIMITS = "release_limits"
+    RELEASE_RESERVATION = "release_reservation"
+    CONSUME_RESERVATION = "consume_reservation"
+
+
+ARROWS: Mapping[tuple[State, Event], tuple[State, tuple[Command, ...]]] = {
+    # The pivot: from here on only forward.
+    (State.ACCEPTED, Event.RESERVED): (State.CONFIRMED, (Command.POST_POINTS, Command.FULFIL)),
+    (State.ACCEPTED, Event.REFUSED): (State.DECLINED, (Command.RELEASE_POINTS, Command.RELEASE_LIMITS)),
+    (State.ACCEPTED, Event.DEADLINE_PASSED): (
+        State.DECLINED,
+        (Command.RELEASE_POINTS, Command.RELEASE_LIMITS, Command.RELEASE_RESERVATION),
+    ),
+    (State.CONFIRMED, Event.DELIVERED): (State.FULFILLED, (Command.CONSUME_RESERVATION,)),
+}
+LIVE = frozenset({State.ACCEPTED, State.CONFIRMED})
+TASK_OF: Mapping[State, str] = {State.ACCEPTED: "drive", State.CONFIRMED: "fulfil"}
+"""The task that carries a redemption on from each state that is not an end."""
+
+
+class InvalidTransition(DomainError):
+    """This cannot happen to a redemption in that state."""
+
+
+class OfferUnknown(DomainError):
+    """There is no such offer in this campaign."""
+
+
+class OfferChanged(DomainError):
+    """The offer has changed since you saw it."""
+
+
+class LimitReached(DomainError):
+    """You have taken as many of this offer as one customer may."""
+
+
+class OutOfStock(DomainError):
+    """The last one has just gone."""
+
+
+class QuotaExhausted(DomainError):
+    """The places of this offer are all taken."""
+
+
+class BudgetExhausted(DomainError):
+    """The campaign's budget is spent."""
+
+
+class CampaignNotOpen(DomainError):
+    """The campaign is not open at present."""
+
+
+class OfferNotOpen(DomainError):
+    """The offer cannot be redeemed at present."""
+
+
+class CatalogUnavailable(DomainError):
+    """The stock could not be asked in time; your points are free again."""
+
+
+REFUSALS: Mapping[str, type[DomainError]] = {
+    "out-of-stock": OutOfStock,
+    "quota-exhausted": QuotaExhausted,
+    "budget-exhausted": BudgetExhausted,
+    "campaign-not-open": CampaignNotOpen,
+    "offer-not-open": OfferNotOpen,
+    "offer-changed": OfferChanged,
+    "catalog-unavailable": CatalogUnavailable,
+}
+"""The reasons for which a redemption is declined after it was accepted, by their stable codes."""
+
+
+def decide(state: State, event: Event, *, in_doubt: bool = False) -> tuple[State, tuple[Command, ...]]:
+    """The next state and what its commit does. Raises InvalidTransition.
+
+    `in_doubt`: an earlier attempt to reserve may still arrive. A refusal then leaves a release behind, which is a tombstone
+    for whatever comes late (G10, G22).
+    """
+    try:
+        to, commands = ARROWS[state, event]
+    except KeyError:
+        raise InvalidTransition(state=state.value, event=event.value) from None
+    if event is Event.REFUSED and in_doubt:
+        commands = (*commands, Command.RELEASE_RESERVATION)
+    return to, commands
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One version of an offer, as the catalog will always give it."""
+
+    id: UUID
+    version: int
+    campaign: str
+    reward: Mapping[str, Any]
+    price_points: int
+    per_customer: int | None
+    per_day: int | None
+
+    @property
+    def names(self) -> Text:
+        """What the reward is called."""
+        names: Text = self.reward["names"]
+        return names
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """So many of one offer at one price a piece."""
+
+    number: int
+    offer: Offer
+    quantity: int
+
+    @property
+    def points(self) -> int:
+        """What the line costs."""
+        return self.offer.price_points * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """What happened, when and by whom; the words for it are found when it is read."""
+
+    number: int
+    at: datetime
+    kind: str
+    actor: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    """A redemption as it stands."""
+
+    id: UUID
+    customer_id: UUID
+    account_id: UUID
+    campaign: str
+    mode: str
+    state: State
+    price_points: int
+    accepted_at: datetime
+    accepted_on: date
+    deadline_at: datetime
+    changed_at: datetime
+    events_count: int
+    reasons: Sequence[Mapping[str, Any]]
+    actor: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many one customer may take, counted under a key: of an offer in all, or of an offer on a day."""
+
+    key: str
+    most: int
+    offer_id: UUID
+
+
+def limits_of(offer: Offer, day: date) -> list[Limit]:
+    """The personal limits that an offer sets; days are the bank's, of the moment of accepting (K2, C4)."""
+    limits = []
+    if offer.per_customer is not None:
+        limits.append(Limit(f"offer:{offer.id}", offer.per_customer, offer.id))
+    if offer.per_day is not None:
+        limits.append(Limit(f"offer:{offer.id}:{day.isoformat()}", offer.per_day, offer.id))
+    return limits
+
+
+def take_limits(lines: Sequence[Line], day: date, taken: dict[str, int]) -> dict[str, int]:
+    """What the lines take of the customer's limits, by key; `taken` is updated. Raises LimitReached, and then it is not."""
+    wanted: dict[str, int] = {}
+    for line in lines:
+        for limit in limits_of(line.offer, day):
+            wanted[limit.key] = wanted.get(limit.key, 0) + line.quantity
+            if taken.get(limit.key, 0) + wanted[limit.key] > limit.most:
+                left = max(0, limit.most - taken.get(limit.key, 0))
+                raise LimitReached(line=line.number, limit=limit.most, left=left)
+    for key, quantity in wanted.items():
+        taken[key] = taken.get(key, 0) + quantity
+    return wanted

@@ -1,0 +1,136 @@
+"""After the pivot only forward: have it handed out, then tell the catalog; and release what a decline left in doubt.
+
+Each is a task; each calls once for a set and then commits once, the fence first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.redemption.customers import store as customers
+from services.redemption.parts import Parts
+from services.redemption.redemptions import store
+from services.redemption.redemptions.domain import TASK_OF, Event, Redemption, State, TimelineEntry, decide
+from services.redemption.redemptions.store import LineRow
+from services.redemption.redemptions.use_cases.drive import DRIVER, follow_up
+from shared.audit import Entry
+from shared.failpoints import failpoint
+from shared.tasks import Again, Claim
+
+STRANDED_AFTER = timedelta(seconds=60)
+NOT_UNDERSTOOD = Again("the answer was not understood", after_seconds=60.0)
+
+log = structlog.get_logger()
+
+
+async def fulfil_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Again]:
+    """Ask fulfillment for a set of redemptions, and mirror what it has handed out."""
+    ids = [claim.ref for claim in claims if claim.ref is not None]
+    async with parts.database.transaction() as conn:
+        found = [r for r in (await store.read(conn, ids)).values() if r.state is State.CONFIRMED]
+        lines = await store.read_lines(conn, ids)
+        people = await customers.find_by_ids(conn, [r.customer_id for r in found])
+    items = [await _item(parts, r, lines[r.id], people[r.customer_id]) for r in found]
+    deliveries = await parts.fulfillment.accept(items, DRIVER) if items else {}
+    await failpoint("fulfil.after_call")
+    done = {r.id for r in found if r.id in deliveries and deliveries[r.id].outcome == "accepted"}
+    claims_done = [c for c in claims if c.ref in done or c.ref not in {r.id for r in found}]
+
+    async def work(conn: AsyncConnection) -> None:
+        fenced = await parts.tasks.finish(conn, claims_done)
+        handed_out = [c.ref for c in claims_done if c.id in fenced and c.ref in done and deliveries[c.ref].state == "issued"]
+        await _mark_fulfilled(parts, conn, [ref for ref in handed_out if ref is not None])
+        await failpoint("fulfil.before_commit")
+
+    await parts.database.run(work)
+    return _not_done(claims, claims_done, "fulfil")
+
+
+async def _item(parts: Parts, redemption: Redemption, lines: Sequence[LineRow], person: customers.Customer) -> dict[str, Any]:
+    """One redemption as fulfillment wants it; what the reward is comes from the version of the offer that was redeemed."""
+    wanted = []
+    for row in lines:
+        offer = await parts.catalog.offer(row["offer_id"], row["offer_version"])
+        if offer is None:
+            raise LookupError(f"offer {row['offer_id']} version {row['offer_version']} is gone")
+        reward = offer.reward
+        wanted.append(
+            {
+                "number": row["number"],
+                "quantity": row["quantity"],
+                "kind": reward["kind"],
+                "reward": {"code": reward["code"], "names": reward["names"]},
+                "voucher": reward["voucher"],
+            }
+        )
+    return {
+        "id": redemption.id,
+        "customer_id": redemption.customer_id,
+        "owner": {"issuer": person.issuer, "subject": person.subject},
+        "campaign": redemption.campaign,
+        "lines": wanted,
+    }
+
+
+async def _mark_fulfilled(parts: Parts, conn: AsyncConnection, ids: Sequence[UUID]) -> None:
+    locked = [r for r in (await store.lock(conn, ids)).values() if r.state is State.CONFIRMED]
+    now = await parts.clock.now(conn)
+    changed = [
+        replace(r, state=decide(r.state, Event.DELIVERED)[0], events_count=r.events_count + 1, changed_at=now) for r in locked
+    ]
+    await store.save(conn, changed, now)
+    await store.insert_events(conn, [(r.id, TimelineEntry(r.events_count, now, "fulfilled", DRIVER.name, {})) for r in changed])
+    entries = [Entry("redemption.fulfilled", f"redemption:{r.id}", DRIVER, after={"state": "fulfilled"}) for r in changed]
+    await parts.audit.record(conn, now, entries)
+    await parts.tasks.add(conn, [follow_up("consume", r.id, now) for r in changed])
+
+
+async def consume_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Again]:
+    """Tell the catalog that what was held has been handed out."""
+    outcomes = await parts.catalog.consume([claim.ref for claim in claims if claim.ref is not None], DRIVER)
+    return await _finish(parts, claims, {ref for ref, o in outcomes.items() if o.outcome == "consumed"}, "consume")
+
+
+async def release_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Again]:
+    """Release what a declined redemption may hold; an attempt that comes later meets the tombstone."""
+    outcomes = await parts.catalog.release([claim.ref for claim in claims if claim.ref is not None], DRIVER)
+    return await _finish(parts, claims, {ref for ref, o in outcomes.items() if o.outcome == "released"}, "release")
+
+
+async def _finish(parts: Parts, claims: Sequence[Claim], done: set[UUID], kind: str) -> dict[UUID, Again]:
+    await failpoint(f"{kind}.after_call")
+    finished = [claim for claim in claims if claim.ref in done]
+    async with parts.database.transaction() as conn:
+        await parts.tasks.finish(conn, finished)
+    return _not_done(claims, finished, kind)
+
+
+def _not_done(claims: Sequence[Claim], done: Sequence[Claim], kind: str) -> dict[UUID, Again]:
+    finished = {claim.id for claim in done}
+    left = [claim for claim in claims if claim.id not in finished]
+    for claim in left:
+        log.error("answer_not_understood", kind=kind, redemption=str(claim.ref))
+    return {claim.id: NOT_UNDERSTOOD for claim in left}
+
+
+async def sweep_claimed(parts: Parts, claims: Sequence[Claim]) -> None:
+    """Write the missing task of every live redemption that has none, so that a lost row strands nobody (G19)."""
+    async with parts.database.transaction() as conn:
+        await parts.tasks.finish(conn, claims)
+        now = await parts.clock.now(conn)
+        stranded = await store.read_stranded(conn, before=now - STRANDED_AFTER, most=1000)
+        for redemption_id, state in stranded:
+            log.error("redemption_without_task", redemption=str(redemption_id), state=state.value)
+        await parts.tasks.add(conn, [follow_up(TASK_OF[state], redemption_id, now) for redemption_id, state in stranded])
+
+
+async def purge_claimed(parts: Parts, claims: Sequence[Claim]) -> None:
+    """Delete tasks that were finished a day ago."""
+    async with parts.database.transaction() as conn:
+        await parts.tasks.finish(conn, claims)
+        await parts.tasks.purge_done(conn, older_than_seconds=86_400.0)
