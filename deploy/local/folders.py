@@ -72,6 +72,7 @@ def home_of(state: Path) -> Path:
     while home.exists():
         number += 1
         home = system_state() / f"{name}-{number}"
+    pointer.touch(0o600)
     pointer.write_text(f"{home}\n")  # first: a kill in between then leaves no folder without its pointer
     return make_folder(home, 0o711)  # root's own, which the lesser user may only pass through, to its data
 

@@ -4,14 +4,16 @@ import json
 import signal
 from pathlib import Path
 
-from deploy.local.processes import end
+from deploy.local.processes import end, is_alive
+from deploy.local.program import Program
 
 
-def remember(folder: Path, name: str, pid: int, farewell: signal.Signals) -> None:
-    """Write down a child's id together with when it began, since ids are given out again, and how to end it."""
-    making = folder / f".{name}.making"
-    making.write_text(json.dumps({"pid": pid, "began": began_of(pid), "farewell": int(farewell)}))
-    making.replace(folder / f"{name}.json")
+def remember(folder: Path, program: Program, pid: int) -> None:
+    """Write down a child's id with when it began, since ids are given out again, and how it is to be ended."""
+    making = folder / f".{program.name}.making"
+    facts = {"pid": pid, "began": began_of(pid), "farewell": int(program.farewell), "stop_seconds": program.stop_seconds}
+    making.write_text(json.dumps(facts))
+    making.replace(folder / f"{program.name}.json")
 
 
 def forget(folder: Path, name: str) -> None:
@@ -21,29 +23,28 @@ def forget(folder: Path, name: str) -> None:
 
 def end_leftovers(folder: Path) -> list[str]:
     """End every remembered child that still lives, by its own signal, then by SIGKILL; their names."""
-    found: dict[str, int] = {}
-    farewells: dict[int, list[int]] = {}
-    for file in folder.glob("*.json"):
+    ended = []
+    for file in sorted(folder.glob("*.json"), reverse=True):
         try:
-            written = json.loads(file.read_text())
-            pid, began, farewell = int(written["pid"]), written["began"], int(written["farewell"])
+            facts = json.loads(file.read_text())
+            pid, began = int(facts["pid"]), facts["began"]
+            farewell, patience = signal.Signals(facts["farewell"]), float(facts["stop_seconds"])
         except (ValueError, KeyError, TypeError):
-            continue
+            began = None
         if began is not None and began == began_of(pid):
-            found[file.stem] = pid
-            farewells.setdefault(farewell, []).append(pid)
-    for farewell, pids in farewells.items():
-        end(pids, [(signal.Signals(farewell), 10.0), (signal.SIGKILL, 5.0)])
-    for file in folder.glob("*.json"):
+            end([pid], [(farewell, patience), (signal.SIGKILL, 5.0)])
+            ended.append(file.stem)
         file.unlink()
-    return sorted(found)
+    return ended
 
 
 def began_of(pid: int) -> str | None:
-    """When the process began, in the kernel's ticks since boot, with the boot's id; None if there is no such process.
+    """When the process began, in the kernel's ticks since boot, with the boot's id; None if it does not live.
 
     None on systems without /proc as well: there nobody is ended on the strength of a number alone.
     """
+    if not is_alive(pid):
+        return None
     try:
         ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{ticks}"

@@ -28,6 +28,8 @@ class Program:
     prepare: Callable[[], None] = _nothing
     """Runs before each start, so also after a crash."""
     farewell: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 15.0
+    """How long it may take to stop when asked, before it is killed."""
     run_as: tuple[int, int] | None = None
 
 

@@ -142,6 +142,7 @@ class Suite:
             is_ready=is_ready,
             own_port=self.ports.postgres,
             farewell=FAST_STOP,
+            stop_seconds=30.0,
             run_as=lesser_user(),
         )
 

@@ -23,7 +23,6 @@ from deploy.local.processes import tethered
 from deploy.local.program import Program
 
 READY_SECONDS_MAX = 90.0
-STOP_SECONDS_MAX = 15.0
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 10.0
 STEADY_SECONDS = 30.0
 LOG_BYTES_MAX = 10 * 1024 * 1024
@@ -164,7 +163,7 @@ class Supervisor:
                 pass_fds=() if descriptor is None else (descriptor,),
                 start_new_session=True,
             )
-        remember(self._run, program.name, running.process.pid, program.farewell)
+        remember(self._run, program, running.process.pid)
 
     async def _becomes_ready(self, running: Running) -> bool:
         process, deadline = running.process, time.monotonic() + READY_SECONDS_MAX
@@ -197,7 +196,7 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), STOP_SECONDS_MAX)
+                await asyncio.wait_for(process.wait(), running.program.stop_seconds)
                 break
         forget(self._run, running.program.name)
 
