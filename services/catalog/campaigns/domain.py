@@ -22,7 +22,7 @@ class RewardKind(StrEnum):
 
 
 DELIVERABLE: frozenset[RewardKind] = frozenset({RewardKind.E_VOUCHER})
-"""Kinds that fulfillment can hand out. Others may be planned as rewards, but an offer of them would be a promise nobody keeps."""
+"""Kinds that fulfillment can hand out. Others may be planned as rewards; an offer of them would be a promise nobody keeps."""
 
 CATEGORIES: Mapping[str, Text] = {
     "electronics": {"zh_hans": "数码电子", "zh_hant": "數碼電子", "en": "Electronics"},

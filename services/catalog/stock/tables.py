@@ -1,6 +1,6 @@
 """Tables of what there is only so much of: stock batches with their movements, quotas, budget lines.
 
-Every counter is explained: a batch by its movements and by the draws of reservations, a quota and a budget line by reservations.
+Every counter is explained: a batch by its movements and the draws of reservations, a quota and a budget line by reservations.
 """
 
 from sqlalchemy import (

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from services.catalog.campaigns.domain import CATEGORIES, Campaign, Content, Offer, Reward, offer_id
 from services.catalog.campaigns.words import words_of
+from services.catalog.workbooks.domain import Parsed
 from services.catalog.workbooks.errors import WorkbookError
-from services.catalog.workbooks.sheets import Cells
+from shared.errors import DomainError
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +98,16 @@ def _voucher(reward: Reward, currency: str) -> dict[str, Any] | None:
     }
 
 
-def errors_against(cells: Cells, standing: Standing) -> list[WorkbookError]:
+def errors_against(parsed: Parsed, standing: Standing) -> list[WorkbookError]:
     """What the rows would change that cannot change: reservations and stock hang on it."""
+    cells = parsed.cells
     errors: list[WorkbookError] = []
     currency = cells["campaign"][0]["currency"]
     if standing.currency not in (None, currency):
-        errors.append(WorkbookError("currency-changed", "campaign", None, "currency", {"currency": standing.currency}))
-    errors += _moved(cells, "offers", standing.offers, "reward-changed")
-    errors += _moved(cells, "stock_batches", standing.batches, "batch-reward-changed")
+        row = parsed.numbers["campaign"][0]
+        errors.append(WorkbookError("currency-changed", "campaign", row, "currency", {"currency": standing.currency}))
+    errors += _moved(parsed, "offers", standing.offers, "reward-changed")
+    errors += _moved(parsed, "stock_batches", standing.batches, "batch-reward-changed")
     kept = {row["code"] for row in cells["stock_batches"]}
     errors += [
         WorkbookError("batch-missing", "stock_batches", None, "code", {"batch": batch})
@@ -113,8 +116,12 @@ def errors_against(cells: Cells, standing: Standing) -> list[WorkbookError]:
     return errors
 
 
-def _moved(cells: Cells, sheet: str, standing: Mapping[str, str], code: str) -> Iterable[WorkbookError]:
-    for number, row in enumerate(cells[sheet], start=2):
+def _moved(parsed: Parsed, sheet: str, standing: Mapping[str, str], code: str) -> Iterable[WorkbookError]:
+    for number, row in zip(parsed.numbers[sheet], parsed.cells[sheet], strict=True):
         before = standing.get(str(row["code"]))
         if before is not None and before != row["reward"]:
             yield WorkbookError(code, sheet, number, "reward", {"reward": before})
+
+
+class WorkbookTooLarge(DomainError):
+    """The workbook has more bytes than are accepted."""

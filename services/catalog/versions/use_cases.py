@@ -25,8 +25,8 @@ from services.catalog.stock.opening import open_supply
 from services.catalog.versions import store
 from services.catalog.versions.domain import errors_against, offers_of
 from services.catalog.workbooks.building import build_content, fingerprint
+from services.catalog.workbooks.domain import Parsed
 from services.catalog.workbooks.errors import WorkbookRefused
-from services.catalog.workbooks.sheets import Cells
 from services.catalog.workbooks.writing import write_workbook
 from shared.audit import Actor, Audit, Entry
 from shared.clock import bank_day
@@ -60,11 +60,12 @@ class Versions:
         self._audit = audit
         self._timezone = timezone
 
-    async def load_workbook(self, conn: AsyncConnection, now: datetime, cells: Cells, actor: Actor) -> Loaded:
+    async def load_workbook(self, conn: AsyncConnection, now: datetime, parsed: Parsed, actor: Actor) -> Loaded:
         """Keep checked rows as the campaign's next version, as a draft (C1, C6). Changes nothing that is in force.
 
         Raises WorkbookRefused when the rows would change what cannot change.
         """
+        cells = parsed.cells
         content = build_content(cells)
         code = content.campaign.code
         campaign = await store.open_campaign(conn, now, content.campaign)
@@ -74,7 +75,7 @@ class Versions:
         if newest is not None and bytes(newest["fingerprint"]) == mark:
             return Loaded(code, last, created=False)
         standing = await store.standing_of(conn, code, campaign["currency"])
-        errors = errors_against(cells, standing)
+        errors = errors_against(parsed, standing)
         if errors:
             raise WorkbookRefused(errors)
         await store.add_version(conn, now, code, last + 1, (cells, mark), actor.name)

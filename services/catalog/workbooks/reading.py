@@ -1,6 +1,6 @@
 """From the bytes of an xlsx file to rows by sheet, with every error found on the way; nothing in it is ever executed.
 
-The file comes from outside, so it is bounded before it is unpacked (G42): size, parts, unpacked bytes, rows, columns, characters.
+The file comes from outside, so it is bounded before it is unpacked: size, parts, unpacked bytes, rows, columns, characters.
 """
 
 import io
@@ -111,14 +111,16 @@ class _SheetReader:
         numbered = iter(enumerate(rows, start=1))
         header = next(numbered, (1, ()))[1]
         if len(header) > COLUMNS_MAX:
-            return self._error("too-many-columns", 1, most=COLUMNS_MAX)
+            self._error("too-many-columns", 1, most=COLUMNS_MAX)
+            return
         columns = self._columns(header)
         self.unnamed = {
             position for position in range(COLUMNS_MAX) if position >= len(header) or header[position].value is None
         }
         for number, cells in self._filled(numbered):
             if len(cells) > COLUMNS_MAX:
-                return self._error("too-many-columns", number, most=COLUMNS_MAX)
+                self._error("too-many-columns", number, most=COLUMNS_MAX)
+                return
             self._row(number, cells, columns)
         if self.seen < self.sheet.rows_min:
             self._error("sheet-empty", least=self.sheet.rows_min)
@@ -129,7 +131,8 @@ class _SheetReader:
             self.seen += not empty
             # A row far below the others makes the library invent all those between, so there is an end to that too.
             if self.seen > self.sheet.rows_max or number > LAST_ROW_MAX:
-                return self._error("too-many-rows", number, most=self.sheet.rows_max)
+                self._error("too-many-rows", number, most=self.sheet.rows_max)
+                return
             if not empty:
                 yield number, cells
 

@@ -1,0 +1,9 @@
+"""What alembic runs: the catalog's tables, and how to reach its database."""
+
+from alembic import context
+
+import services.catalog.tables  # noqa: F401 - every table is defined
+from services.catalog.metadata import metadata
+from shared.migrations import run_from_env
+
+run_from_env(metadata, context.config.attributes["url"])

@@ -1,0 +1,39 @@
+"""Which problem type each of the catalog's errors is answered with."""
+
+from services.catalog.campaigns.domain import (
+    CampaignNotFound,
+    CampaignNotPublishable,
+    CeilingBelowTaken,
+    OfferNotFound,
+    OlderVersion,
+    VersionNotFound,
+)
+from services.catalog.versions.domain import WorkbookTooLarge
+from services.catalog.workbooks.errors import DETAILS, WorkbookRefused
+from shared.problems import NOT_FOUND, TOO_LARGE, Catalogue, problem
+
+CATALOGUE = Catalogue(
+    own={
+        CampaignNotFound: NOT_FOUND,
+        VersionNotFound: NOT_FOUND,
+        OfferNotFound: NOT_FOUND,
+        WorkbookTooLarge: TOO_LARGE,
+        WorkbookRefused: problem(
+            "workbook-refused", 422, "工作簿有 {count} 处错误，未载入任何内容。", "工作簿有 {count} 處錯誤，未載入任何內容。",
+            "The workbook has {count} errors; nothing of it was loaded.",
+        ),
+        OlderVersion: problem(
+            "older-version", 409, "版本 {live_version} 已经生效，不能改用更早的版本。", "版本 {live_version} 已經生效，不能改用更早的版本。",
+            "Version {live_version} is in force already; an older one cannot replace it.", shows=("live_version",),
+        ),
+        CampaignNotPublishable: problem(
+            "campaign-not-publishable", 409, "活动目前的状态不能发布版本。", "活動目前的狀態不能發佈版本。",
+            "In its present state no version of the campaign can be put in force.", shows=("state",),
+        ),
+        CeilingBelowTaken: problem(
+            "ceiling-below-taken", 409, "{subject} 已使用 {taken}，新的上限低于此数。", "{subject} 已使用 {taken}，新的上限低於此數。",
+            "{taken} of {subject} are taken already, which is more than the version allows.", shows=("kind", "subject", "taken"),
+        ),
+    },
+    field_sentences=DETAILS,
+)  # fmt: skip
