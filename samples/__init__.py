@@ -1,0 +1,1 @@
+"""Sample data, made up, for trials and demonstrations."""
