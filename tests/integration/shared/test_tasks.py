@@ -1,0 +1,539 @@
+"""Tasks on a real PostgreSQL: what is written down is done, by whoever holds its token."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from shared.clock import DatabaseClock
+from shared.database import DatabaseUnavailable
+from shared.errors import DomainError
+from shared.ids import new_id
+from shared.tasks import Again, Claim, Handler, Lane, NewTask, Schedule, Tasks, Worker
+from shared.tasks.queue import BACKOFF_SECONDS_MAX, CLAIMS_UNRETURNED_MAX, backoff_seconds
+from shared.tasks.tables import PAYLOAD_BYTES_MAX
+from tests.support.mechanisms import Mechanisms, task_tables
+
+pytestmark = pytest.mark.anyio
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def tasks_with_lease(seconds: float = 30.0) -> Tasks:
+    return Tasks(task_tables, lease_seconds=seconds)
+
+
+def new_task(kind: str = "work", **values: object) -> NewTask:
+    return NewTask(**{"kind": kind, "run_at": PAST, **values})
+
+
+async def add(mechanisms: Mechanisms, *new: NewTask) -> list[Claim]:
+    async with mechanisms.database.transaction() as conn:
+        return await tasks_with_lease().add(conn, new)
+
+
+async def claim(mechanisms: Mechanisms, *kinds: str, most: int = 32, lease: float = 30.0) -> list[Claim]:
+    async with mechanisms.database.transaction() as conn:
+        return await tasks_with_lease(lease).claim(conn, kinds or ("work",), most)
+
+
+async def finish(mechanisms: Mechanisms, *claims: Claim) -> set[UUID]:
+    async with mechanisms.database.transaction() as conn:
+        return await tasks_with_lease().finish(conn, claims)
+
+
+async def defer(mechanisms: Mechanisms, claim: Claim, again: Again) -> set[UUID]:
+    async with mechanisms.database.transaction() as conn:
+        return await tasks_with_lease().defer(conn, [(claim, again)])
+
+
+async def park(mechanisms: Mechanisms, *kinds: str) -> list[tuple[UUID, str]]:
+    async with mechanisms.database.transaction() as conn:
+        return await tasks_with_lease().park_lost(conn, kinds or ("work",))
+
+
+async def lose(mechanisms: Mechanisms, times: int) -> None:
+    """Claims that never come back."""
+    for _ in range(times):
+        assert await claim(mechanisms, lease=0.0)
+
+
+class Finishing:
+    """A handler that finishes whatever it is given, and remembers the sets."""
+
+    def __init__(self, mechanisms: Mechanisms, tasks: Tasks) -> None:
+        self.sets: list[list[Claim]] = []
+        self._mechanisms, self._tasks = mechanisms, tasks
+
+    async def __call__(self, claims: Sequence[Claim]) -> None:
+        self.sets.append(list(claims))
+        async with self._mechanisms.database.transaction() as conn:
+            await self._tasks.finish(conn, claims)
+
+
+def worker_of(mechanisms: Mechanisms, tasks: Tasks, *handlers: Handler, schedules: Sequence[Schedule] = (), batch: int = 32) -> Worker:
+    lanes = [Lane("only", handlers, batch=batch)] if handlers else []
+    return Worker(mechanisms.database, tasks, DatabaseClock(), lanes, schedules)
+
+
+async def test_a_task_is_claimed_once_carried_whole_and_done(mechanisms: Mechanisms) -> None:
+    ref = new_id()
+    await add(mechanisms, new_task(ref=ref, payload={"点": [1, {"x": None}]}))
+    [held] = await claim(mechanisms)
+    assert (held.ref, held.payload, held.token, held.failures) == (ref, {"点": [1, {"x": None}]}, 1, 0)
+    assert await claim(mechanisms) == []
+    assert await finish(mechanisms, held) == {held.id}
+    assert await mechanisms.value("SELECT state FROM tasks") == "done"
+    assert await claim(mechanisms) == []
+    assert await finish(mechanisms, held) == set()
+
+
+async def test_a_task_that_rolls_back_with_its_business_was_never_there(mechanisms: Mechanisms) -> None:
+    with pytest.raises(LookupError):
+        async with mechanisms.database.transaction() as conn:
+            await tasks_with_lease().add(conn, [new_task()])
+            raise LookupError
+    assert await claim(mechanisms) == []
+
+
+async def test_nothing_is_claimed_before_its_time_nor_of_another_kind(mechanisms: Mechanisms) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await add(mechanisms, new_task(run_at=later), new_task(kind="other"))
+    assert await claim(mechanisms) == []
+    assert [held.kind for held in await claim(mechanisms, "other", "work")] == ["other"]
+
+
+async def test_the_longest_due_are_claimed_first_and_no_more_than_asked(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, *[new_task(ref=UUID(int=n), run_at=PAST + timedelta(days=n)) for n in (3, 1, 2)])
+    assert {held.ref.int for held in await claim(mechanisms, most=2)} == {1, 2}
+
+
+async def test_finishing_or_deferring_nothing_asks_nothing(mechanisms: Mechanisms) -> None:
+    assert await finish(mechanisms) == set()
+    async with mechanisms.database.transaction() as conn:
+        assert await tasks_with_lease().defer(conn, []) == set()
+        assert await tasks_with_lease().add(conn, []) == []
+
+
+async def test_two_claimers_never_hold_the_same_task(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, *[new_task() for _ in range(40)])
+    shares = await asyncio.gather(*[claim(mechanisms, most=10) for _ in range(6)])
+    ids = [held.id for share in shares for held in share]
+    assert len(ids) == len(set(ids)) == 40
+
+
+@pytest.mark.proves("G30")
+async def test_whoever_lost_the_lease_finishes_and_defers_nothing(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task())
+    [stale] = await claim(mechanisms, lease=0.0)
+    [fresh] = await claim(mechanisms)
+    assert fresh.token == stale.token + 1
+    assert await finish(mechanisms, stale) == set()
+    assert await defer(mechanisms, stale, Again("late")) == set()
+    assert await finish(mechanisms, fresh) == {fresh.id}
+
+
+async def test_one_lost_lease_in_a_set_drops_only_that_one(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task(ref=UUID(int=1)), new_task(ref=UUID(int=2)))
+    held = {c.ref.int: c for c in await claim(mechanisms, lease=0.0)}
+    await mechanisms.rows("UPDATE tasks SET token = token + 1 WHERE ref = :ref RETURNING 1", ref=UUID(int=1))
+    assert await finish(mechanisms, *held.values()) == {held[2].id}
+
+
+async def test_a_lease_that_ran_out_without_another_owner_still_finishes(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task())
+    [held] = await claim(mechanisms, lease=0.0)
+    assert await finish(mechanisms, held) == {held.id}
+
+
+async def test_the_writer_may_start_on_its_own_task_at_once(mechanisms: Mechanisms) -> None:
+    now = datetime.now(UTC)
+    claims = await add(
+        mechanisms,
+        new_task(kind="z", run_at=now, leased_seconds=20.0, payload={"n": 1}),
+        new_task(kind="b", run_at=now),
+        new_task(kind="a", run_at=now, leased_seconds=20.0, payload={"n": 2}),
+    )
+    assert [c.payload["n"] for c in claims] == [1, 2]
+    assert [held.kind for held in await claim(mechanisms, "a", "b", "z")] == ["b"]
+    assert await finish(mechanisms, *claims) == {c.id for c in claims}
+
+
+async def test_a_leased_task_goes_to_another_when_its_writer_dies(mechanisms: Mechanisms) -> None:
+    [own] = await add(mechanisms, new_task(run_at=PAST, leased_seconds=1.0))
+    [held] = await claim(mechanisms)
+    assert (held.id, held.token) == (own.id, 2)
+    assert await mechanisms.value("SELECT claims_unreturned FROM tasks") == 2
+    assert await finish(mechanisms, own) == set()
+
+
+async def test_a_duplicate_of_a_waiting_task_adds_none_and_moves_it_forward(mechanisms: Mechanisms) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await add(mechanisms, new_task(dedupe_key="k", run_at=later))
+    await add(mechanisms, new_task(dedupe_key="k", run_at=later + timedelta(hours=1)))
+    assert await mechanisms.value("SELECT run_at FROM tasks") == later
+    assert await add(mechanisms, new_task(dedupe_key="k", leased_seconds=5.0)) == []
+    [held] = await claim(mechanisms)
+    assert await finish(mechanisms, held) == {held.id}
+    assert await mechanisms.rows("SELECT state FROM tasks") == [("done",)]
+
+
+async def test_a_duplicate_of_a_running_task_makes_it_run_again(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task(dedupe_key="k"))
+    [first] = await claim(mechanisms)
+    await add(mechanisms, new_task(dedupe_key="k"))
+    assert await finish(mechanisms, first) == {first.id}
+    [second] = await claim(mechanisms)
+    assert second.id == first.id
+    await finish(mechanisms, second)
+    assert await claim(mechanisms) == []
+
+
+async def test_a_running_task_that_fails_cleanly_and_was_asked_again_runs_at_once(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task(dedupe_key="k"))
+    [held] = await claim(mechanisms)
+    await add(mechanisms, new_task(dedupe_key="k"))
+    await defer(mechanisms, held, Again("busy", after_seconds=60.0))
+    assert [c.id for c in await claim(mechanisms)] == [held.id]
+
+
+async def test_a_duplicate_that_meets_the_finish_is_never_lost(mechanisms: Mechanisms) -> None:
+    """Whatever the order of the two commits, somebody runs after the duplicate was written."""
+    for _ in range(20):
+        await add(mechanisms, new_task(dedupe_key="k"))
+        [held] = await claim(mechanisms)
+        await asyncio.gather(finish(mechanisms, held), add(mechanisms, new_task(dedupe_key="k")))
+        again = await claim(mechanisms)
+        assert len(again) == 1
+        await finish(mechanisms, *again)
+
+
+async def test_the_same_thing_asked_twice_in_one_call_is_one_task_at_the_earlier_time(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task(dedupe_key="k", run_at=PAST + timedelta(days=1)), new_task(dedupe_key="k"), new_task())
+    assert await mechanisms.rows("SELECT dedupe_key, run_at FROM tasks ORDER BY dedupe_key") == [("k", PAST), (None, PAST)]
+
+
+async def test_after_its_end_the_same_thing_is_a_new_task(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task(dedupe_key="k"))
+    await finish(mechanisms, *await claim(mechanisms))
+    await add(mechanisms, new_task(dedupe_key="k"))
+    assert len(await claim(mechanisms)) == 1
+
+
+async def test_transactions_with_the_same_keys_in_other_orders_do_not_deadlock(mechanisms: Mechanisms) -> None:
+    keys = [f"k{n}" for n in range(30)]
+    for _ in range(5):
+        await asyncio.gather(
+            add(mechanisms, *[new_task(dedupe_key=k) for k in keys]),
+            add(mechanisms, *[new_task(dedupe_key=k) for k in reversed(keys)]),
+        )
+    assert await mechanisms.value("SELECT count(*) FROM tasks") == 30
+
+
+@pytest.mark.proves("G25")
+async def test_a_clean_failure_backs_off_and_resets_the_lost_claims(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task())
+    await lose(mechanisms, CLAIMS_UNRETURNED_MAX - 1)
+    [held] = await claim(mechanisms, lease=0.0)
+    await defer(mechanisms, held, Again("shop closed " + "x" * 600, after_seconds=0.0))
+    [(claims, failures, error)] = await mechanisms.rows("SELECT claims_unreturned, failures, last_error FROM tasks")
+    assert (claims, failures, len(error), error[:11]) == (0, 1, 500, "shop closed")
+    assert await park(mechanisms) == []
+    [held] = await claim(mechanisms)
+    assert held.failures == 1
+    await defer(mechanisms, held, Again("closed", after_seconds=60.0))
+    assert await claim(mechanisms) == []
+
+
+@pytest.mark.proves("G25")
+async def test_clean_failures_have_no_end(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task())
+    for _ in range(4 * CLAIMS_UNRETURNED_MAX):
+        [held] = await claim(mechanisms)
+        await defer(mechanisms, held, Again("closed", after_seconds=0.0))
+        assert await park(mechanisms) == []
+    [held] = await claim(mechanisms)
+    assert held.failures == 4 * CLAIMS_UNRETURNED_MAX
+
+
+async def test_without_a_time_of_its_own_a_failure_waits_by_the_back_off(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task())
+    [held] = await claim(mechanisms)
+    await defer(mechanisms, Claim(**{**held.__dict__, "failures": 12}), Again("closed"))
+    seconds = await mechanisms.value("SELECT extract(epoch FROM run_at - changed_at) FROM tasks")
+    assert 0 <= float(seconds) <= BACKOFF_SECONDS_MAX
+    assert all(0 <= backoff_seconds(n) <= min(60.0, 0.2 * 2**n) for n in range(40))
+    assert max(backoff_seconds(40) for _ in range(200)) > 30.0
+
+
+@pytest.mark.proves("G25")
+async def test_five_claims_that_never_came_back_park_a_task_with_its_last_error(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task())
+    [held] = await claim(mechanisms)
+    await defer(mechanisms, held, Again("printer on fire", after_seconds=0.0))
+    await lose(mechanisms, CLAIMS_UNRETURNED_MAX - 1)
+    assert await park(mechanisms) == []
+    await lose(mechanisms, 1)
+    assert await park(mechanisms, "other") == []
+    assert await park(mechanisms) == [(held.id, "work")]
+    assert await claim(mechanisms) == []
+    [(state, error, lease)] = await mechanisms.rows("SELECT state, last_error, lease_until FROM tasks")
+    assert (state, lease) == ("parked", None)
+    assert error == "taken 5 times and never returned; printer on fire"
+
+
+async def test_the_fifth_claim_is_not_parked_while_its_lease_runs(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task())
+    await lose(mechanisms, CLAIMS_UNRETURNED_MAX - 1)
+    [held] = await claim(mechanisms)
+    assert await park(mechanisms) == []
+    assert await finish(mechanisms, held) == {held.id}
+
+
+@pytest.mark.proves("G25")
+async def test_what_was_lost_twice_is_taken_alone(mechanisms: Mechanisms) -> None:
+    """Were one of a set to kill its process, the others would be parked with it if they went on sharing its claims."""
+    await add(mechanisms, *[new_task() for _ in range(3)])
+    await lose(mechanisms, 2)
+    await add(mechanisms, *[new_task() for _ in range(2)])
+    sizes = [len(await claim(mechanisms)) for _ in range(5)]
+    assert sizes == [1, 1, 1, 2, 0]
+
+
+async def test_a_parked_task_runs_again_when_a_person_says_so(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task())
+    await lose(mechanisms, CLAIMS_UNRETURNED_MAX)
+    [(task_id, _)] = await park(mechanisms)
+    async with mechanisms.database.transaction() as conn:
+        assert await tasks_with_lease().redrive(conn, task_id)
+        assert not await tasks_with_lease().redrive(conn, task_id)
+        assert not await tasks_with_lease().redrive(conn, new_id())
+    [held] = await claim(mechanisms)
+    assert await mechanisms.value("SELECT claims_unreturned FROM tasks") == 1
+    assert await finish(mechanisms, held) == {task_id}
+
+
+async def test_a_parked_task_whose_successor_lives_is_not_redriven(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, new_task(dedupe_key="k"))
+    await lose(mechanisms, CLAIMS_UNRETURNED_MAX)
+    [(task_id, _)] = await park(mechanisms)
+    await add(mechanisms, new_task(dedupe_key="k"))
+    async with mechanisms.database.transaction() as conn:
+        assert not await tasks_with_lease().redrive(conn, task_id)
+
+
+async def test_the_purge_takes_what_was_done_long_ago_and_nothing_else(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, *[new_task(ref=UUID(int=n)) for n in range(4)])
+    await finish(mechanisms, *await claim(mechanisms, most=3))
+    await mechanisms.rows(
+        "UPDATE tasks SET changed_at = changed_at - interval '2 days' WHERE ref <> :r RETURNING 1", r=UUID(int=2)
+    )
+    async with mechanisms.database.transaction() as conn:
+        assert await tasks_with_lease().purge_done(conn, older_than_seconds=86_400, most=1) == 1
+        assert await tasks_with_lease().purge_done(conn, older_than_seconds=86_400) == 1
+    left = await mechanisms.rows("SELECT ref, state FROM tasks ORDER BY ref")
+    assert [(ref.int, state) for ref, state in left] == [(2, "done"), (3, "ready")]
+
+
+async def test_the_purge_keeps_the_last_tick_of_a_schedule_however_old(mechanisms: Mechanisms) -> None:
+    async with mechanisms.database.transaction() as conn:
+        tasks = tasks_with_lease()
+        for days in (0, 1, 2):
+            await tasks.tick(conn, "yearly", PAST + timedelta(days=days))
+        await tasks.purge_done(conn, older_than_seconds=60)
+        assert not await tasks.tick(conn, "yearly", PAST + timedelta(days=2))
+    assert await mechanisms.value("SELECT count(*) FROM schedule_ticks") == 1
+
+
+async def test_a_moment_of_a_schedule_belongs_to_one_node(mechanisms: Mechanisms) -> None:
+    async def try_it() -> bool:
+        async with mechanisms.database.transaction() as conn:
+            return await tasks_with_lease().tick(conn, "nightly", PAST)
+
+    assert sorted(await asyncio.gather(*[try_it() for _ in range(6)])) == [False] * 5 + [True]
+    async with mechanisms.database.transaction() as conn:
+        assert await tasks_with_lease().tick(conn, "nightly", PAST + timedelta(seconds=1))
+
+
+async def test_two_nodes_write_a_scheduled_task_once_a_period(mechanisms: Mechanisms) -> None:
+    schedules = [Schedule("expiry", "expire", every_seconds=3600)]
+    workers = [worker_of(mechanisms, tasks_with_lease(), schedules=schedules) for _ in range(2)]
+    await asyncio.gather(*[worker._tick() for worker in workers for _ in range(3)])
+    [(kind, key, tick)] = await mechanisms.rows("SELECT kind, dedupe_key, (SELECT tick FROM schedule_ticks) FROM tasks")
+    assert (kind, key) == ("expire", "expiry")
+    assert tick.minute == tick.second == tick.microsecond == 0
+
+
+async def test_a_handler_gets_its_tasks_as_a_set_and_drain_ends_when_nothing_is_due(mechanisms: Mechanisms) -> None:
+    tasks = tasks_with_lease()
+    apples, pears = Finishing(mechanisms, tasks), Finishing(mechanisms, tasks)
+    await add(mechanisms, *[new_task("apple") for _ in range(5)], new_task("pear"))
+    worker = worker_of(mechanisms, tasks, Handler("apple", apples), Handler("pear", pears), Handler("plum", pears), batch=4)
+    assert await worker.drain() == 6
+    assert sum(map(len, apples.sets)) == 5
+    assert sum(map(len, pears.sets)) == 1
+    assert await mechanisms.value("SELECT count(*) FROM tasks WHERE state = 'done'") == 6
+
+
+async def test_what_a_handler_says_failed_is_deferred_and_the_rest_stays_done(mechanisms: Mechanisms) -> None:
+    tasks = tasks_with_lease()
+
+    async def handle(claims: Sequence[Claim]) -> dict[UUID, Again]:
+        async with mechanisms.database.transaction() as conn:
+            await tasks.finish(conn, claims[1:])
+        return {claims[0].id: Again("not now", after_seconds=60.0)}
+
+    await add(mechanisms, *[new_task() for _ in range(3)])
+    assert await worker_of(mechanisms, tasks, Handler("work", handle)).run_once(Lane("l", [Handler("work", handle)])) == 3
+    found = await mechanisms.rows("SELECT state, failures, last_error FROM tasks ORDER BY state")
+    assert found == [("done", 0, None), ("done", 0, None), ("ready", 1, "not now")]
+
+
+class ShopClosed(DomainError):
+    """The shop is closed."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "kept"), [(ValueError("phone 13812345678"), "ValueError"), (ShopClosed(), "The shop is closed.")]
+)
+async def test_an_exception_is_a_clean_failure_of_what_was_not_finished_and_its_text_is_not_kept(
+    mechanisms: Mechanisms, raised: Exception, kept: str
+) -> None:
+    tasks = tasks_with_lease()
+
+    async def handle(claims: Sequence[Claim]) -> None:
+        async with mechanisms.database.transaction() as conn:
+            await tasks.finish(conn, claims[:1])
+        raise raised
+
+    await add(mechanisms, new_task(), new_task())
+    lane = Lane("l", [Handler("work", handle)])
+    assert await worker_of(mechanisms, tasks).run_once(lane) == 2
+    found = await mechanisms.rows("SELECT state, failures, claims_unreturned, last_error FROM tasks ORDER BY state")
+    assert found == [("done", 0, 0, None), ("ready", 1, 0, kept)]
+
+
+async def test_a_step_that_takes_too_long_is_a_clean_failure(mechanisms: Mechanisms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.tasks.worker.STEP_SECONDS_MAX", 0.05)
+
+    async def handle(claims: Sequence[Claim]) -> None:
+        await asyncio.sleep(5)
+
+    await add(mechanisms, new_task())
+    await worker_of(mechanisms, tasks_with_lease()).run_once(Lane("l", [Handler("work", handle)]))
+    assert await mechanisms.value("SELECT last_error FROM tasks") == "TimeoutError"
+
+
+async def test_one_that_always_raises_does_not_hold_up_those_beside_it(mechanisms: Mechanisms) -> None:
+    """A set that fails is given back with times of their own, so that the rotten one is soon alone."""
+    tasks = tasks_with_lease()
+
+    async def handle(claims: Sequence[Claim]) -> None:
+        if any(c.payload for c in claims):
+            raise ValueError
+        async with mechanisms.database.transaction() as conn:
+            await tasks.finish(conn, claims)
+
+    await add(mechanisms, new_task(payload={"rotten": True}), *[new_task() for _ in range(12)])
+    worker = worker_of(mechanisms, tasks, Handler("work", handle))
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(20):
+        while await mechanisms.value("SELECT count(*) FROM tasks WHERE state = 'done'") != 12:
+            await asyncio.sleep(0.1)
+    worker.stop()
+    await running
+
+
+async def test_the_worker_parks_counts_and_ends_when_told(mechanisms: Mechanisms) -> None:
+    from prometheus_client import REGISTRY
+
+    tasks = tasks_with_lease()
+    handler = Finishing(mechanisms, tasks)
+    await add(mechanisms, new_task())
+    await lose(mechanisms, CLAIMS_UNRETURNED_MAX)
+    await add(mechanisms, new_task())
+    worker = worker_of(mechanisms, tasks, Handler("work", handler), schedules=[Schedule("s", "other", 60)])
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        while await mechanisms.value("SELECT count(*) FROM tasks WHERE state <> 'ready'") != 2:
+            await asyncio.sleep(0.02)
+    await worker._keep_house()
+    assert REGISTRY.get_sample_value("huangou_tasks_parked") == 1
+    assert REGISTRY.get_sample_value("huangou_task_oldest_due_seconds") >= 0
+    worker.stop()
+    async with asyncio.timeout(3):
+        await running
+    assert sum(map(len, handler.sets)) == 1
+
+
+async def test_a_worker_lives_through_an_error_of_the_database(
+    mechanisms: Mechanisms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.tasks.worker.POLL_AFTER_ERROR_SECONDS", 0.01)
+    tasks = tasks_with_lease()
+    handler = Finishing(mechanisms, tasks)
+    worker = worker_of(mechanisms, tasks, Handler("work", handler))
+    mechanisms.as_owner("ALTER TABLE tasks RENAME TO tasks_hidden")
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.2)
+    mechanisms.as_owner("ALTER TABLE tasks_hidden RENAME TO tasks")
+    await add(mechanisms, new_task())
+    async with asyncio.timeout(10):
+        while not handler.sets:
+            await asyncio.sleep(0.02)
+    worker.stop()
+    await running
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'lost'",
+        "claims_unreturned = -1",
+        "state = 'done', lease_until = now()",
+        f"payload = to_jsonb(repeat('x', {PAYLOAD_BYTES_MAX}))",
+    ],
+)
+async def test_the_database_refuses_a_task_that_cannot_be(mechanisms: Mechanisms, change: str) -> None:
+    from sqlalchemy.exc import IntegrityError
+
+    await add(mechanisms, new_task())
+    with pytest.raises(IntegrityError):
+        async with mechanisms.database.transaction() as conn:
+            await conn.execute(text(f"UPDATE tasks SET {change}"))
+
+
+async def test_claiming_reads_what_is_due_and_not_every_timer_ahead(mechanisms: Mechanisms) -> None:
+    from shared.tasks.queue import _CLAIM
+
+    async with mechanisms.database.transaction() as conn:
+        await conn.execute(
+            text("INSERT INTO tasks (id, kind, run_at) SELECT gen_random_uuid(), 'work', now() + interval '1 day' "
+                 "FROM generate_series(1, 5000)")
+        )  # fmt: skip
+    mechanisms.as_owner("ANALYZE tasks")
+    values = {"kinds": ["work"], "most": 10, "lease": 1.0, "claims_max": 5, "suspect_from": 2}
+    async with mechanisms.database.transaction() as conn:
+        plan = await conn.execute(text("EXPLAIN (ANALYZE, FORMAT JSON) " + _CLAIM.text), values)
+        assert '"Rows Removed by Filter": 5000' not in str(plan.scalar_one()).replace("'", '"')
+
+
+async def test_the_statements_of_the_mechanisms_hold_nothing_of_a_session(postgres: object) -> None:
+    """LISTEN, advisory locks, temporary tables and session settings would be lost behind PgBouncer in transaction mode."""
+    import re
+    from pathlib import Path
+
+    words = re.compile(r"\b(LISTEN|NOTIFY|pg_(try_)?advisory|CREATE TEMP|SET SESSION|DECLARE \w+ CURSOR WITH HOLD)\b|^\s*SET (?!LOCAL)")
+    for source in Path("shared").rglob("*.py"):
+        statements = re.findall(r'"""(?:.|\n)*?"""|"[^"\n]*"', source.read_text())
+        assert not [s for s in statements if words.search(s)], source
+
+
+async def test_without_a_database_the_caller_is_told_so(mechanisms: Mechanisms) -> None:
+    from shared.database import Database
+
+    nowhere = Database("postgresql://nobody:nothing@127.0.0.1:1/nowhere")
+    with pytest.raises(DatabaseUnavailable):
+        await worker_of(Mechanisms(mechanisms.place, nowhere), tasks_with_lease()).run_once(Lane("l", []))
