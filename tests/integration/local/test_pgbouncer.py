@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.pgbouncer import PgBouncer, pgbouncer_program
+from deploy.local.postgres import EmbeddedPostgres
 from deploy.postgres.provision import RolePasswords, provision
 
 pytestmark = pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed here")
