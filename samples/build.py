@@ -90,7 +90,7 @@ def _rewards() -> Iterator[dict[str, Any]]:
             **_three("name", voucher.name),
             **_three("description", voucher.description),
             **dict.fromkeys(f"features_{language}" for language in LANGUAGES),
-            "brand": shops[voucher.merchants.split(";")[0]].names[0],
+            "brand": None,
             "model": None,
             "market_value_minor": voucher.yuan * 100,
             "unit_cost_minor": _cost_minor(voucher),
