@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from services.catalog.app import build
+from services.catalog.campaigns.domain import offer_id
 from services.catalog.settings import Settings
 from services.catalog.workbooks.sheets import SHEETS, Cells
 from services.catalog.workbooks.writing import write_workbook
@@ -90,6 +91,15 @@ def workbook_cells(**sheets: Sequence[Mapping[str, Any]]) -> Cells:
     return {**usual, **sheets}
 
 
+def wish(*lines: tuple[str, int], version: int = 1, **given: Any) -> dict[str, Any]:
+    """What a redemption asks for: (offer, quantity) by line; one unit of O1 when nothing is said."""
+    found = [
+        {"number": n, "offer_id": str(offer_id(CAMPAIGN, offer)), "offer_version": version, "quantity": quantity}
+        for n, (offer, quantity) in enumerate(lines or [("O1", 1)], start=1)
+    ]
+    return {"id": str(uuid.uuid4()), "campaign": CAMPAIGN, "lines": found, **given}
+
+
 def catalog_settings(database: TestDatabase, **given: Any) -> Settings:
     """Settings for a test database."""
     usual: dict[str, Any] = {
@@ -159,7 +169,7 @@ async def running_catalog(
     """The application on a test database; its own books must balance at the end."""
     app = build(catalog_settings(database, **settings), keys=issuer, clock=clock)
     async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app=app)
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://catalog.test", timeout=30) as client:
             catalog = Catalog(app, client, issuer)
             yield catalog
