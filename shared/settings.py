@@ -20,7 +20,7 @@ def _key(value: object) -> object:
     return value
 
 
-Key = Annotated[bytes, BeforeValidator(_key), Field(repr=False)]
+Key = Annotated[bytes, BeforeValidator(_key)]
 
 
 class ServiceSettings(BaseSettings):

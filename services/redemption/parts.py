@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
+from services.redemption.customers.domain import Customer
 from services.redemption.customers.personal_data import PersonalData
 from services.redemption.metadata import audit_entries, idempotency_keys, task_tables
 from services.redemption.neighbours.catalog import Catalog
@@ -20,8 +21,12 @@ from shared.http_client import AccessToken, ServiceClient, new_http_client
 from shared.idempotency import Keys, Once
 from shared.migrations import head_of, is_at_head
 from shared.paging import Cursors
+from shared.remembered import Remembered
 from shared.secrets import Vault
 from shared.tasks import Tasks
+
+CUSTOMERS_SEEN_MAX = 50_000
+CUSTOMERS_SEEN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Parts:
     fulfillment: Fulfillment
     http: httpx.AsyncClient
     head: str
+    customers_seen: Remembered[tuple[str, str], Customer]
+    """Customers by the identity they sign in with; who they are does not change from one request to the next."""
 
     @property
     def timezone(self) -> ZoneInfo:
@@ -91,6 +98,7 @@ async def open_parts(
             fulfillment=Fulfillment(ServiceClient("fulfillment", settings.fulfillment_url, token, http)),
             http=http,
             head=head_of("redemption"),
+            customers_seen=Remembered(most=CUSTOMERS_SEEN_MAX, seconds=CUSTOMERS_SEEN_SECONDS),
         )
     finally:
         await http.aclose()

@@ -96,7 +96,7 @@ def test_server() -> Iterator[TestServer]:
         from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - costs a second to import
 
         os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
-        options = "-c max_connections=200 -c fsync=off -c synchronous_commit=off"
+        options = "-c max_connections=200 -c fsync=off"
         with PostgresContainer(CONTAINER_IMAGE, driver=None).with_command(f"postgres {options}") as container:
             yield TestServer(container.get_connection_url(driver=None))
     else:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.customers.domain import Customer
@@ -28,6 +28,9 @@ _BY_NUMBER = text(_SELECT + " WHERE c.customer_number = ANY(CAST(:numbers AS tex
 _LOCK_BY_NUMBER = text(
     "SELECT id, customer_number, data_key FROM customers WHERE customer_number = ANY(CAST(:numbers AS text[])) "
     "ORDER BY id FOR NO KEY UPDATE"
+)
+_CONTACTS = text(
+    "SELECT id, data_key, name_sealed, phone_sealed, phone_lookup FROM customers WHERE id = ANY(CAST(:ids AS uuid[]))"
 )
 _UPDATE = text(
     """
@@ -63,11 +66,10 @@ async def find_by_numbers(conn: AsyncConnection, numbers: Sequence[str]) -> dict
     return {row.customer_number: Customer(*row) for row in await conn.execute(_BY_NUMBER, {"numbers": list(numbers)})}
 
 
-async def read_contact(conn: AsyncConnection, customer_id: UUID) -> SealedContact:
-    """Contact data, sealed."""
-    columns = (customers.c.data_key, customers.c.name_sealed, customers.c.phone_sealed, customers.c.phone_lookup)
-    row = (await conn.execute(select(*columns).where(customers.c.id == customer_id))).one()
-    return SealedContact(*row)
+async def read_contacts(conn: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, SealedContact]:
+    """Contact data, sealed, by customer."""
+    found = await conn.execute(_CONTACTS, {"ids": list(ids)})
+    return {row.id: SealedContact(*row[1:]) for row in found}
 
 
 async def lock_by_numbers(conn: AsyncConnection, numbers: Sequence[str]) -> dict[str, tuple[UUID, bytes]]:

@@ -28,7 +28,7 @@ _OF_CUSTOMER = text(
 _AFTER = text(f"SELECT {_COLUMNS} FROM redemptions WHERE id > :after ORDER BY id LIMIT :most")  # noqa: S608
 _LINES = text(
     """
-    SELECT redemption_id, number, offer_id, offer_version, reward, quantity, unit_points FROM redemption_lines
+    SELECT redemption_id, number, offer_id, offer_version, reward, quantity, unit_points, limit_keys FROM redemption_lines
      WHERE redemption_id = ANY(CAST(:ids AS uuid[])) ORDER BY redemption_id, number
     """
 )

@@ -56,6 +56,8 @@ redemption_lines = Table(
     Column("reward", JSONB, nullable=False),
     Column("quantity", Integer, nullable=False),
     Column("unit_points", BigInteger, nullable=False),
+    # The counters that the line took from: a later version of the offer may have other limits.
+    Column("limit_keys", JSONB, nullable=False),
     CheckConstraint("number BETWEEN 1 AND 10", name="at_most_ten"),
     CheckConstraint("quantity BETWEEN 1 AND 100", name="quantity_bounded"),
     CheckConstraint("unit_points > 0", name="price_positive"),

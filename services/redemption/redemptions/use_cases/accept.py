@@ -173,7 +173,7 @@ async def _write(parts: Parts, conn: AsyncConnection, books: dict[UUID, Book], r
     ]
     claims = {claim.ref: claim for claim in await parts.tasks.add(conn, drives)}
     await store.insert_redemptions(conn, [redemption for _, redemption in accepted])
-    rows = {command.id: _line_rows(command) for command, _ in accepted}
+    rows = {command.id: _line_rows(command, round_.today) for command, _ in accepted}
     await store.insert_lines(conn, [row for lines in rows.values() for row in lines])
     await ledger.save_books(conn, books.values())
     await ledger.insert_holds(conn, round_.holds)
@@ -196,7 +196,7 @@ async def _write(parts: Parts, conn: AsyncConnection, books: dict[UUID, Book], r
         round_.outcomes[command.id] = Accepted(command, redemption, rows[command.id], claims[redemption.id])
 
 
-def _line_rows(command: Redeem) -> list[LineRow]:
+def _line_rows(command: Redeem, today: date) -> list[LineRow]:
     return [
         {
             "redemption_id": command.id,
@@ -206,6 +206,7 @@ def _line_rows(command: Redeem) -> list[LineRow]:
             "reward": {"code": line.offer.reward["code"], "names": dict(line.offer.names)},
             "quantity": line.quantity,
             "unit_points": line.offer.price_points,
+            "limit_keys": [limit.key for limit in limits_of(line.offer, today)],
         }
         for line in command.lines
     ]

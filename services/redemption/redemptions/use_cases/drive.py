@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.redemption.neighbours.catalog import Outcome, Wanted, WantedLine
 from services.redemption.parts import Parts
 from services.redemption.points import store as ledger
+from services.redemption.points.domain import Book
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import (
     Command,
@@ -161,7 +162,7 @@ def _note(command: Command, step: Step, effects: _Effects) -> None:
             effects.released.append(redemption.id)
         case Command.RELEASE_LIMITS:
             for row in step.lines:
-                for key in (f"offer:{row['offer_id']}", f"offer:{row['offer_id']}:{redemption.accepted_on.isoformat()}"):
+                for key in row["limit_keys"]:
                     at = (redemption.customer_id, key)
                     effects.counters[at] = effects.counters.get(at, 0) - row["quantity"]
         case Command.FULFIL:
@@ -178,7 +179,7 @@ def follow_up(kind: str, redemption_id: UUID, now: datetime) -> NewTask:
 
 
 async def _write_points(
-    parts: Parts, conn: AsyncConnection, books: dict[UUID, ledger.Book], steps: Sequence[Step], effects: _Effects
+    parts: Parts, conn: AsyncConnection, books: dict[UUID, Book], steps: Sequence[Step], effects: _Effects
 ) -> None:
     holds = await ledger.read_holds(conn, [step.redemption.id for step in steps])
     account_of = {step.redemption.id: step.redemption.account_id for step in steps}

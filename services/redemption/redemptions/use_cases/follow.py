@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.customers import store as customers
+from services.redemption.customers.domain import Customer
 from services.redemption.parts import Parts
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import TASK_OF, Event, Redemption, State, TimelineEntry, decide
@@ -51,7 +52,7 @@ async def fulfil_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Ag
     return _not_done(claims, claims_done, "fulfil")
 
 
-async def _item(parts: Parts, redemption: Redemption, lines: Sequence[LineRow], person: customers.Customer) -> dict[str, Any]:
+async def _item(parts: Parts, redemption: Redemption, lines: Sequence[LineRow], person: Customer) -> dict[str, Any]:
     """One redemption as fulfillment wants it; what the reward is comes from the version of the offer that was redeemed."""
     wanted = []
     for row in lines:

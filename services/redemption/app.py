@@ -1,0 +1,65 @@
+"""Redemption as a web application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from fastapi import FastAPI
+
+from services.redemption.customers.api import router as customers
+from services.redemption.feeds.api import router as feeds
+from services.redemption.parts import Parts, open_parts
+from services.redemption.points.api import router as points
+from services.redemption.problems import CATALOGUE
+from services.redemption.reconciliation.api import router as reconciliation
+from services.redemption.redemptions.api import router as redemptions
+from services.redemption.redemptions.use_cases.redeem import Redeeming
+from services.redemption.settings import Settings
+from shared.app import build_app
+from shared.clock import Clock
+from shared.identity import KeySource, TokenVerifier
+from shared.identity.tokens import PublishedKeys
+from shared.logs import configure_logs
+from shared.settings import load
+from shared.telemetry import configure_telemetry
+
+
+def create() -> FastAPI:
+    """The application of a process, from its environment."""
+    settings = load(Settings)
+    configure_logs(settings.log_level, service="redemption")
+    configure_telemetry(service="redemption", otlp_endpoint=settings.otlp_endpoint)
+    return build(settings)
+
+
+def build(
+    settings: Settings,
+    *,
+    keys: KeySource | None = None,
+    clock: Clock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> FastAPI:
+    """The application for given settings; tests bring keys, a clock, and a way to the neighbours of their own."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_parts(settings, clock=clock, transport=transport) as parts:
+            redeeming = Redeeming(parts)
+            app.state.parts, app.state.redeeming = parts, redeeming
+            yield
+            await redeeming.close()
+
+    async def ready() -> dict[str, bool]:
+        parts: Parts = app.state.parts
+        return await parts.ready()
+
+    app = build_app(
+        title="Huangou redemption",
+        description="Customers, their points, and what they redeem them for.",
+        routers=[redemptions, points, customers, feeds, reconciliation],
+        catalogue=CATALOGUE,
+        tokens=TokenVerifier(keys or PublishedKeys(settings.jwks_url), issuer=settings.issuer, audience=settings.audience),
+        ready=ready,
+        lifespan=lifespan,
+    )
+    return app

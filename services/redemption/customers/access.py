@@ -1,0 +1,33 @@
+"""Who of our customers is calling, and whose data they may see: their own, and nobody can tell the rest from nothing (G39)."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.redemption.customers import store
+from services.redemption.customers.domain import Customer, UnknownCustomer
+from services.redemption.parts import Parts
+from shared.identity import Principal
+from shared.problems import NotFound
+
+
+async def customer_of(parts: Parts, who: Principal) -> Customer:
+    """The customer behind a token. Raises UnknownCustomer."""
+    known = parts.customers_seen.get((who.issuer, who.subject))
+    if known is not None:
+        return known
+    async with parts.database.transaction() as conn:
+        found = await store.find_by_identity(conn, [(who.issuer, who.subject)])
+    if not found:
+        raise UnknownCustomer
+    return parts.customers_seen.remember((who.issuer, who.subject), found[who.issuer, who.subject])
+
+
+async def require_owner(conn: AsyncConnection, who: Principal, customer_id: UUID) -> Customer:
+    """The customer, when the caller may see them: staff admitted by the route, or the customer. Raises NotFound."""
+    customer = (await store.find_by_ids(conn, [customer_id])).get(customer_id)
+    if customer is None:
+        raise NotFound
+    if who.kind == "customer" and (customer.issuer, customer.subject) != (who.issuer, who.subject):
+        raise NotFound
+    return customer
