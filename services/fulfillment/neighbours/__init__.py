@@ -1,0 +1,1 @@
+"""The services that fulfillment asks, behind ports in its own words."""

@@ -1,0 +1,54 @@
+"""Which problem type each of fulfillment's errors is answered with."""
+
+from services.fulfillment.merchants.domain import TillNotAdmitted
+from services.fulfillment.tills.domain import (
+    RequestNumberReused,
+    ReversalTooLate,
+    UseNotFound,
+    UseReversed,
+    VoucherAlreadyUsed,
+    VoucherExpired,
+    VoucherNotFound,
+)
+from services.fulfillment.vouchers.domain import VoucherNotShowable
+from shared.problems import Catalogue, problem
+
+CATALOGUE = Catalogue(
+    own={
+        VoucherNotFound: problem(
+            "voucher-not-found", 404, "找不到此券，或此券不适用于本商户。", "找不到此券，或此券不適用於本商戶。",
+            "There is no such voucher for this merchant.",
+        ),
+        VoucherAlreadyUsed: problem(
+            "voucher-already-used", 409, "此券已被使用。", "此券已被使用。", "The voucher has been used.",
+            shows=("used_at", "terminal", "request_number"),
+        ),
+        VoucherExpired: problem(
+            "voucher-expired", 409, "此券已过期。", "此券已過期。", "The voucher's time is over.", shows=("expires_at",)
+        ),
+        VoucherNotShowable: problem(
+            "voucher-not-showable", 409, "此券目前不可使用，不再显示券码。", "此券目前不可使用，不再顯示券碼。",
+            "The code is shown only while the voucher can be used.", shows=("state",),
+        ),
+        RequestNumberReused: problem(
+            "request-number-reused", 422, "该请求编号已用于另一请求。", "該請求編號已用於另一請求。",
+            "This terminal has sent another request under this number.",
+        ),
+        UseReversed: problem(
+            "use-reversed", 409, "该次使用已被撤销，不会再生效。", "該次使用已被撤銷，不會再生效。",
+            "The use under this number has been reversed, and cannot happen any more.", shows=("reversed_at",),
+        ),
+        UseNotFound: problem(
+            "use-not-found", 404, "本终端没有此编号的使用请求。", "本終端沒有此編號的使用請求。",
+            "This terminal has sent no use under this number.",
+        ),
+        ReversalTooLate: problem(
+            "reversal-too-late", 409, "已超过 {minutes} 分钟的撤销时限。", "已超過 {minutes} 分鐘的撤銷時限。",
+            "A use can be reversed for {minutes} minutes; they are over.", shows=("used_at", "minutes"),
+        ),
+        TillNotAdmitted: problem(
+            "till-not-admitted", 403, "本终端或其商户目前不能受理券。", "本終端或其商戶目前不能受理券。",
+            "This terminal, or its merchant, is not admitted to vouchers today.",
+        ),
+    },
+)  # fmt: skip

@@ -1,0 +1,146 @@
+"""SQL of uses. The order of locks is vouchers by id, then uses by their numbers."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fulfillment.merchants.domain import Till
+from services.fulfillment.tills.domain import Presented, Refusal, Use, UseKey, UseState
+from services.fulfillment.tills.tables import uses
+from services.fulfillment.vouchers.domain import VoucherState
+from services.fulfillment.vouchers.store import promise_of
+from shared.sets import insert_rows
+
+_PRESENTED = """
+    SELECT v.code_hmac, v.id, v.state, v.expires_at, v.used_at,
+           p.reward_code, p.names, p.terms, p.face_value_minor, p.currency, p.valid_days, p.merchants
+      FROM vouchers v JOIN voucher_promises p USING (fulfillment_id, line_number)
+     WHERE v.code_hmac = ANY(CAST(:hmacs AS bytea[]))
+"""
+_FIND_PRESENTED = text(_PRESENTED)
+_LOCK_PRESENTED = text(_PRESENTED + "ORDER BY v.id FOR NO KEY UPDATE OF v")
+_LOCK_VOUCHERS = text("SELECT id FROM vouchers WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
+
+_USES = """
+    SELECT u.id, u.merchant, u.terminal, u.request_number, u.state, u.fingerprint, u.till_reference, u.voucher_id,
+           u.used_at, u.reversed_at, u.refusal, u.refusal_facts, v.expires_at,
+           p.reward_code, p.names, p.terms, p.face_value_minor, p.currency, p.valid_days, p.merchants
+      FROM uses u
+      LEFT JOIN vouchers v ON v.id = u.voucher_id
+      LEFT JOIN voucher_promises p ON p.fulfillment_id = v.fulfillment_id AND p.line_number = v.line_number
+"""
+_BY_KEY = text(
+    _USES
+    + """
+      JOIN unnest(CAST(:merchants AS text[]), CAST(:terminals AS text[]), CAST(:numbers AS text[]))
+           AS asked(merchant, terminal, request_number) USING (merchant, terminal, request_number)
+    """
+)
+_LIVE_OF = text(_USES + "WHERE u.voucher_id = ANY(CAST(:ids AS uuid[])) AND u.state = 'live'")
+_LOCK_USES = text(
+    """
+    SELECT id FROM uses WHERE id = ANY(CAST(:ids AS uuid[]))
+     ORDER BY merchant, terminal, request_number FOR NO KEY UPDATE
+    """
+)
+_REVERSE = text(
+    """
+    UPDATE uses SET state = 'reversed', reversed_at = :now
+     WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('live', 'refused')
+    RETURNING id
+    """
+)
+
+
+async def find_presented(conn: AsyncConnection, code_hmac: bytes) -> Presented | None:
+    """The voucher with this code, without a lock: for a look that changes nothing."""
+    row = (await conn.execute(_FIND_PRESENTED, {"hmacs": [code_hmac]})).one_or_none()
+    return None if row is None else _presented(row)
+
+
+async def lock_presented(conn: AsyncConnection, hmacs: Collection[bytes]) -> dict[bytes, Presented]:
+    """Lock the vouchers with these codes in the order of their ids."""
+    found = await conn.execute(_LOCK_PRESENTED, {"hmacs": sorted(set(hmacs))})
+    return {bytes(row.code_hmac): _presented(row) for row in found}
+
+
+async def lock_vouchers(conn: AsyncConnection, ids: Collection[UUID]) -> None:
+    """Lock vouchers in the order of their ids."""
+    await conn.execute(_LOCK_VOUCHERS, {"ids": sorted(set(ids))})
+
+
+async def uses_by_key(conn: AsyncConnection, keys: Collection[UseKey]) -> dict[UseKey, Use]:
+    """The uses that stand under these numbers."""
+    asked = sorted(set(keys))
+    values = {"merchants": [k[0] for k in asked], "terminals": [k[1] for k in asked], "numbers": [k[2] for k in asked]}
+    found = [_use(row) for row in await conn.execute(_BY_KEY, values)]
+    return {use.key: use for use in found}
+
+
+async def live_uses_of(conn: AsyncConnection, voucher_ids: Collection[UUID]) -> dict[UUID, Use]:
+    """The live uses of these vouchers."""
+    found = [_use(row) for row in await conn.execute(_LIVE_OF, {"ids": sorted(voucher_ids)})]
+    return {use.voucher_id: use for use in found if use.voucher_id is not None}
+
+
+async def lock_uses(conn: AsyncConnection, ids: Collection[UUID]) -> None:
+    """Lock uses in the order of their numbers."""
+    await conn.execute(_LOCK_USES, {"ids": sorted(set(ids))})
+
+
+async def insert_uses(conn: AsyncConnection, now: datetime, new: Sequence[Use]) -> int:
+    """Write uses whose numbers nobody has taken. Answers how many were written.
+
+    A number that another open transaction is just taking makes this wait for its end.
+    """
+    rows = [
+        {
+            "id": use.id,
+            "merchant": use.till.merchant,
+            "terminal": use.till.terminal,
+            "request_number": use.request_number,
+            "state": use.state.value,
+            "fingerprint": use.fingerprint,
+            "till_reference": use.till_reference,
+            "voucher_id": use.voucher_id,
+            "refusal": None if use.refusal is None else use.refusal.value,
+            "refusal_facts": use.refusal_facts,
+            "recorded_at": now,
+            "used_at": use.used_at,
+            "reversed_at": use.reversed_at,
+        }
+        for use in sorted(new, key=lambda use: use.key)
+    ]
+    tail = "ON CONFLICT (merchant, terminal, request_number) DO NOTHING RETURNING id"
+    return len(await insert_rows(conn, uses, rows, tail=tail))
+
+
+async def mark_reversed(conn: AsyncConnection, now: datetime, ids: Collection[UUID]) -> int:
+    """Reverse locked uses. Answers how many were."""
+    return len((await conn.execute(_REVERSE, {"now": now, "ids": sorted(ids)})).all())
+
+
+def _presented(row: Row[Any]) -> Presented:
+    return Presented(row.id, VoucherState(row.state), row.expires_at, row.used_at, promise_of(row))
+
+
+def _use(row: Row[Any]) -> Use:
+    return Use(
+        id=row.id,
+        till=Till(row.merchant, row.terminal),
+        request_number=row.request_number,
+        state=UseState(row.state),
+        fingerprint=None if row.fingerprint is None else bytes(row.fingerprint),
+        till_reference=row.till_reference,
+        voucher_id=row.voucher_id,
+        promise=None if row.voucher_id is None else promise_of(row),
+        expires_at=row.expires_at,
+        used_at=row.used_at,
+        reversed_at=row.reversed_at,
+        refusal=None if row.refusal is None else Refusal(row.refusal),
+        refusal_facts=row.refusal_facts,
+    )
