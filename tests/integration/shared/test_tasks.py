@@ -1,19 +1,23 @@
 """Tasks on a real PostgreSQL: what is written down is done, by whoever holds its token."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from shared.clock import DatabaseClock
-from shared.database import DatabaseUnavailable
+from shared.database import Database, DatabaseUnavailable
 from shared.errors import DomainError
 from shared.ids import new_id
 from shared.tasks import Again, Claim, Handler, Lane, NewTask, Schedule, Tasks, Worker
-from shared.tasks.queue import BACKOFF_SECONDS_MAX, CLAIMS_UNRETURNED_MAX, backoff_seconds
+from shared.tasks.queue import _CLAIM, BACKOFF_SECONDS_MAX, CLAIMS_UNRETURNED_MAX, backoff_seconds
 from shared.tasks.tables import PAYLOAD_BYTES_MAX
 from tests.support.mechanisms import Mechanisms, task_tables
 
@@ -73,7 +77,9 @@ class Finishing:
             await self._tasks.finish(conn, claims)
 
 
-def worker_of(mechanisms: Mechanisms, tasks: Tasks, *handlers: Handler, schedules: Sequence[Schedule] = (), batch: int = 32) -> Worker:
+def worker_of(
+    mechanisms: Mechanisms, tasks: Tasks, *handlers: Handler, schedules: Sequence[Schedule] = (), batch: int = 32
+) -> Worker:
     lanes = [Lane("only", handlers, batch=batch)] if handlers else []
     return Worker(mechanisms.database, tasks, DatabaseClock(), lanes, schedules)
 
@@ -91,10 +97,13 @@ async def test_a_task_is_claimed_once_carried_whole_and_done(mechanisms: Mechani
 
 
 async def test_a_task_that_rolls_back_with_its_business_was_never_there(mechanisms: Mechanisms) -> None:
-    with pytest.raises(LookupError):
+    async def fail() -> None:
         async with mechanisms.database.transaction() as conn:
             await tasks_with_lease().add(conn, [new_task()])
             raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
     assert await claim(mechanisms) == []
 
 
@@ -447,8 +456,6 @@ async def test_one_that_always_raises_does_not_hold_up_those_beside_it(mechanism
 
 
 async def test_the_worker_parks_counts_and_ends_when_told(mechanisms: Mechanisms) -> None:
-    from prometheus_client import REGISTRY
-
     tasks = tasks_with_lease()
     handler = Finishing(mechanisms, tasks)
     await add(mechanisms, new_task())
@@ -468,9 +475,7 @@ async def test_the_worker_parks_counts_and_ends_when_told(mechanisms: Mechanisms
     assert sum(map(len, handler.sets)) == 1
 
 
-async def test_a_worker_lives_through_an_error_of_the_database(
-    mechanisms: Mechanisms, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_worker_lives_through_an_error_of_the_database(mechanisms: Mechanisms, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.tasks.worker.POLL_AFTER_ERROR_SECONDS", 0.01)
     tasks = tasks_with_lease()
     handler = Finishing(mechanisms, tasks)
@@ -497,8 +502,6 @@ async def test_a_worker_lives_through_an_error_of_the_database(
     ],
 )
 async def test_the_database_refuses_a_task_that_cannot_be(mechanisms: Mechanisms, change: str) -> None:
-    from sqlalchemy.exc import IntegrityError
-
     await add(mechanisms, new_task())
     with pytest.raises(IntegrityError):
         async with mechanisms.database.transaction() as conn:
@@ -506,8 +509,6 @@ async def test_the_database_refuses_a_task_that_cannot_be(mechanisms: Mechanisms
 
 
 async def test_claiming_reads_what_is_due_and_not_every_timer_ahead(mechanisms: Mechanisms) -> None:
-    from shared.tasks.queue import _CLAIM
-
     async with mechanisms.database.transaction() as conn:
         await conn.execute(
             text("INSERT INTO tasks (id, kind, run_at) SELECT gen_random_uuid(), 'work', now() + interval '1 day' "
@@ -522,18 +523,15 @@ async def test_claiming_reads_what_is_due_and_not_every_timer_ahead(mechanisms: 
 
 async def test_the_statements_of_the_mechanisms_hold_nothing_of_a_session(postgres: object) -> None:
     """LISTEN, advisory locks, temporary tables and session settings would be lost behind PgBouncer in transaction mode."""
-    import re
-    from pathlib import Path
-
-    words = re.compile(r"\b(LISTEN|NOTIFY|pg_(try_)?advisory|CREATE TEMP|SET SESSION|DECLARE \w+ CURSOR WITH HOLD)\b|^\s*SET (?!LOCAL)")
+    words = re.compile(
+        r"\b(LISTEN|NOTIFY|pg_(try_)?advisory|CREATE TEMP|SET SESSION|DECLARE \w+ CURSOR WITH HOLD)\b|^\s*SET (?!LOCAL)"
+    )
     for source in Path("shared").rglob("*.py"):
         statements = re.findall(r'"""(?:.|\n)*?"""|"[^"\n]*"', source.read_text())
         assert not [s for s in statements if words.search(s)], source
 
 
 async def test_without_a_database_the_caller_is_told_so(mechanisms: Mechanisms) -> None:
-    from shared.database import Database
-
     nowhere = Database("postgresql://nobody:nothing@127.0.0.1:1/nowhere")
     with pytest.raises(DatabaseUnavailable):
         await worker_of(Mechanisms(mechanisms.place, nowhere), tasks_with_lease()).run_once(Lane("l", []))
