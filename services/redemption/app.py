@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from services.redemption.customers.api import router as customers
 from services.redemption.feeds.api import router as feeds
-from services.redemption.parts import Parts, open_parts
+from services.redemption.parts import make_parts
 from services.redemption.points.api import router as points
 from services.redemption.problems import CATALOGUE
 from services.redemption.reconciliation.api import router as reconciliation
@@ -41,25 +41,22 @@ def build(
 ) -> FastAPI:
     """The application for given settings; tests bring keys, a clock, and a way to the neighbours of their own."""
 
+    parts = make_parts(settings, clock=clock, transport=transport)
+    redeeming = Redeeming(parts)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_parts(settings, clock=clock, transport=transport) as parts:
-            redeeming = Redeeming(parts)
-            app.state.parts, app.state.redeeming = parts, redeeming
-            yield
-            await redeeming.close()
+        app.state.parts, app.state.redeeming = parts, redeeming
+        yield
+        await redeeming.close()
+        await parts.close()
 
-    async def ready() -> dict[str, bool]:
-        parts: Parts = app.state.parts
-        return await parts.ready()
-
-    app = build_app(
+    return build_app(
         title="Huangou redemption",
         description="Customers, their points, and what they redeem them for.",
-        routers=[redemptions, points, customers, feeds, reconciliation],
+        routers=[redemptions, points, customers, feeds, reconciliation],  # the hot routes first
         catalogue=CATALOGUE,
         tokens=TokenVerifier(keys or PublishedKeys(settings.jwks_url), issuer=settings.issuer, audience=settings.audience),
-        ready=ready,
+        ready=parts.ready,
         lifespan=lifespan,
     )
-    return app

@@ -1,7 +1,5 @@
 """Redemption's parts, put together once a process: what every use case works with."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -16,9 +14,9 @@ from services.redemption.neighbours.fulfillment import Fulfillment
 from services.redemption.settings import Settings
 from shared.audit import Audit
 from shared.clock import Clock, DatabaseClock, bank_day
-from shared.database import Database
+from shared.database import Database, DatabaseUnavailable, Overloaded
 from shared.http_client import AccessToken, ServiceClient, new_http_client
-from shared.idempotency import Keys, Once
+from shared.idempotency import Keys
 from shared.migrations import head_of, is_at_head
 from shared.paging import Cursors
 from shared.remembered import Remembered
@@ -38,7 +36,6 @@ class Parts:
     clock: Clock
     tasks: Tasks
     keys: Keys
-    once: Once
     audit: Audit
     cursors: Cursors
     personal_data: PersonalData
@@ -63,16 +60,20 @@ class Parts:
         try:
             async with self.database.transaction() as conn:
                 return {"database": True, "schema": await is_at_head(conn, self.head)}
-        except Exception:  # noqa: BLE001 - whatever is wrong, the answer is no
+        except (DatabaseUnavailable, Overloaded):
             return {"database": False, "schema": False}
 
+    async def close(self) -> None:
+        """Let go of the database and the network."""
+        await self.http.aclose()
+        await self.database.dispose()
 
-@asynccontextmanager
-async def open_parts(
-    settings: Settings, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None
-) -> AsyncIterator[Parts]:
-    """Make the parts, and close them at the end."""
+
+def make_parts(settings: Settings, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None) -> Parts:
+    """Connects to nothing yet. Tests replace the clock, and what stands for the network."""
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.pool_size, pgbouncer=settings.pgbouncer)
+    clock = clock or DatabaseClock()
+    keys = Keys(idempotency_keys)
     http = new_http_client(transport)
     token = AccessToken(
         http,
@@ -81,25 +82,18 @@ async def open_parts(
         client_secret=settings.client_secret.get_secret_value(),
         scope="internal",
     )
-    used_clock = clock or DatabaseClock()
-    keys = Keys(idempotency_keys)
-    try:
-        yield Parts(
-            settings=settings,
-            database=database,
-            clock=used_clock,
-            tasks=Tasks(task_tables),
-            keys=keys,
-            once=Once(database, used_clock, keys),
-            audit=Audit(audit_entries),
-            cursors=Cursors(settings.cursor_key),
-            personal_data=PersonalData(Vault(settings.data_keys), settings.lookup_key),
-            catalog=Catalog(ServiceClient("catalog", settings.catalog_url, token, http)),
-            fulfillment=Fulfillment(ServiceClient("fulfillment", settings.fulfillment_url, token, http)),
-            http=http,
-            head=head_of("redemption"),
-            customers_seen=Remembered(most=CUSTOMERS_SEEN_MAX, seconds=CUSTOMERS_SEEN_SECONDS),
-        )
-    finally:
-        await http.aclose()
-        await database.dispose()
+    return Parts(
+        settings=settings,
+        database=database,
+        clock=clock,
+        tasks=Tasks(task_tables),
+        keys=keys,
+        audit=Audit(audit_entries),
+        cursors=Cursors(settings.cursor_key),
+        personal_data=PersonalData(Vault(settings.data_keys), settings.lookup_key),
+        catalog=Catalog(ServiceClient("catalog", settings.catalog_url, token, http)),
+        fulfillment=Fulfillment(ServiceClient("fulfillment", settings.fulfillment_url, token, http)),
+        http=http,
+        head=head_of("redemption"),
+        customers_seen=Remembered(most=CUSTOMERS_SEEN_MAX, seconds=CUSTOMERS_SEEN_SECONDS),
+    )

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
-from services.redemption.parts import Parts, open_parts
+from services.redemption.parts import Parts, make_parts
 from services.redemption.points.use_cases import expire_claimed
 from services.redemption.redemptions.use_cases.drive import drive_claimed
 from services.redemption.redemptions.use_cases.follow import (
@@ -63,8 +63,11 @@ async def main() -> None:
     settings = load(Settings)
     configure_logs(settings.log_level, service="redemption-worker")
     configure_telemetry(service="redemption-worker", otlp_endpoint=settings.otlp_endpoint)
-    async with open_parts(settings) as parts:
+    parts = make_parts(settings)
+    try:
         await serve_worker(worker_of(parts), parts.ready, port=settings.worker_port)
+    finally:
+        await parts.close()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """${message}"""
 
-import sqlalchemy as sa
 from alembic import op
-${imports if imports else ""}
+import sqlalchemy as sa
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
@@ -12,7 +11,3 @@ depends_on = None
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
-
-
-def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}

@@ -63,6 +63,7 @@ class Catalog:
             version=version,
             campaign=found["campaign"],
             reward=found["reward"],
+            voucher=found["voucher"],
             price_points=found["price_points"],
             per_customer=found["limits"]["per_customer"],
             per_day=found["limits"]["per_day"],

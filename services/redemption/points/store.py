@@ -65,7 +65,7 @@ _INSERT_POSTINGS = text(
            AS n(account_id, number, at, kind, debit_account, credit_account, points, lot_id, redemption_id, reason,
                 balance_after),
            (SELECT CAST(NULL AS bigint)) AS none(corrects_number)
-    """  # noqa: S608 - made of our own text
+    """
 )
 _DUE_ACCOUNTS = text(
     """

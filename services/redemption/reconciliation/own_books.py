@@ -1,4 +1,4 @@
-"""The checks of this service's own books. Every statement answers (subject, detail) of what is wrong, and nothing when all is well."""
+"""The checks of this service's own books. Each answers (subject, detail) of what is wrong, and nothing when all is well."""
 
 from collections.abc import Mapping
 
@@ -58,10 +58,10 @@ CHECKS: Mapping[str, str] = {
                                FROM holds WHERE redemption_id = r.id) AS h ON true
           LEFT JOIN (SELECT redemption_id, sum(points) AS points FROM postings WHERE kind = 'redeemed' GROUP BY redemption_id)
                     AS p ON p.redemption_id = r.id
-         WHERE (h.held, h.posted, h.released, coalesce(p.points, 0)) IS DISTINCT FROM
-               CASE WHEN r.state = 'accepted' THEN (r.price_points, 0, 0, 0)
-                    WHEN r.state = 'declined' THEN (0, 0, r.price_points, 0)
-                    ELSE (0, r.price_points, 0, r.price_points) END""",
+         WHERE h.held <> CASE WHEN r.state = 'accepted' THEN r.price_points ELSE 0 END
+            OR h.posted <> CASE WHEN r.state IN ('accepted', 'declined') THEN 0 ELSE r.price_points END
+            OR h.released <> CASE WHEN r.state = 'declined' THEN r.price_points ELSE 0 END
+            OR coalesce(p.points, 0) <> h.posted""",
     "redemption-and-lines-differ": """
         SELECT CAST(r.id AS text), 'the price is ' || r.price_points || ', its lines make ' || coalesce(l.points, 0)
           FROM redemptions r LEFT JOIN (SELECT redemption_id, sum(quantity * unit_points) AS points

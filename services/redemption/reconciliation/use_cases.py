@@ -15,7 +15,7 @@ from services.redemption.reconciliation.own_books import own_breaks
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import Redemption, State
 
-PAGE = 100
+PAGE = 500
 FIRST = UUID(int=0)
 SETTLE_SECONDS = 3.0
 IN_TIME = timedelta(seconds=60)
@@ -67,7 +67,7 @@ async def _read(parts: Parts) -> _Books:
     neighbours += [Break("fulfillment", b["kind"], b["subject"], b["detail"]) for b in await parts.fulfillment.breaks()]
     redemptions: dict[UUID, Redemption] = {}
     async with parts.database.transaction() as conn:
-        while page := await store.read_after(conn, max(redemptions, default=FIRST), 10 * PAGE):
+        while page := await store.read_after(conn, max(redemptions, default=FIRST), PAGE):
             redemptions.update({redemption.id: redemption for redemption in page})
         own = await own_breaks(conn)
         row = (await conn.execute(_NOW_AND_TASKS)).one()

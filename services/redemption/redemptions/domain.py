@@ -139,6 +139,8 @@ class Offer:
     version: int
     campaign: str
     reward: Mapping[str, Any]
+    voucher: Mapping[str, Any] | None
+    """What the reward's vouchers are worth, where and how long; None for a reward that is no voucher."""
     price_points: int
     per_customer: int | None
     per_day: int | None

@@ -25,7 +25,7 @@ class RedemptionWish(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mode: Literal["points"] = "points"
-    campaign: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
+    campaign: str = Field(min_length=1, max_length=32, pattern=r"^[A-Z0-9][A-Z0-9_-]*$")
     lines: list[LineWish] = Field(min_length=1, max_length=LINES_MAX)
 
 

@@ -17,15 +17,15 @@ _COLUMNS = (
     "id, customer_id, account_id, campaign, mode, state, price_points, accepted_at, accepted_on, deadline_at, changed_at, "
     "events_count, reasons, actor, channel"
 )
-_READ = text(f"SELECT {_COLUMNS} FROM redemptions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id")  # noqa: S608
+_READ = text(f"SELECT {_COLUMNS} FROM redemptions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id")
 _LOCK = text(
-    f"SELECT {_COLUMNS} FROM redemptions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE"  # noqa: S608
+    f"SELECT {_COLUMNS} FROM redemptions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE"
 )
 _OF_CUSTOMER = text(
-    f"SELECT {_COLUMNS} FROM redemptions WHERE customer_id = :customer "  # noqa: S608
+    f"SELECT {_COLUMNS} FROM redemptions WHERE customer_id = :customer "
     "AND (CAST(:before AS uuid) IS NULL OR id < CAST(:before AS uuid)) ORDER BY id DESC LIMIT :most"
 )
-_AFTER = text(f"SELECT {_COLUMNS} FROM redemptions WHERE id > :after ORDER BY id LIMIT :most")  # noqa: S608
+_AFTER = text(f"SELECT {_COLUMNS} FROM redemptions WHERE id > :after ORDER BY id LIMIT :most")
 _LINES = text(
     """
     SELECT redemption_id, number, offer_id, offer_version, reward, quantity, unit_points, limit_keys FROM redemption_lines

@@ -157,7 +157,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("redemption_id IS NOT NULL"),
     )
     for code, account_id in HOUSE.items():
-        op.execute(f"INSERT INTO house_accounts (id, code) VALUES ('{account_id}', '{code}')")  # noqa: S608 - constants
+        op.execute(f"INSERT INTO house_accounts (id, code) VALUES ('{account_id}', '{code}')")
     for table in APPEND_ONLY:
         op.execute(
             f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "

@@ -66,7 +66,7 @@ async def _item(parts: Parts, redemption: Redemption, lines: Sequence[LineRow], 
                 "quantity": row["quantity"],
                 "kind": reward["kind"],
                 "reward": {"code": reward["code"], "names": reward["names"]},
-                "voucher": reward["voucher"],
+                "voucher": offer.voucher,
             }
         )
     return {
