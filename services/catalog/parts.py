@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.catalog.books.use_cases import Books
+from services.catalog.browsing.shelf import SNAPSHOT_SECONDS_MAX
 from services.catalog.browsing.use_cases import Browsing
 from services.catalog.merchants.use_cases import Merchants
 from services.catalog.metadata import audit_entries, idempotency_keys, task_tables
@@ -61,7 +62,13 @@ def make_parts(settings: Settings, *, clock: Clock | None = None) -> Parts:
         tasks=Tasks(task_tables),
         once=Once(database, clock, Keys(idempotency_keys)),
         versions=Versions(database, audit, settings.bank_timezone),
-        browsing=Browsing(database, clock, settings.bank_timezone, Cursors(settings.cursor_key)),
+        browsing=Browsing(
+            database,
+            clock,
+            settings.bank_timezone,
+            Cursors(settings.cursor_key),
+            snapshot_seconds_max=SNAPSHOT_SECONDS_MAX,
+        ),
         reservations=reservations,
         lanes=Lanes(reservations),
         merchants=Merchants(database),

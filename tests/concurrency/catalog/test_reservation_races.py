@@ -1,4 +1,4 @@
-"""Many clients and little stock; a release that races its reserve; each with a control that shows the race without the guard."""
+"""Many clients and little stock; a release that races its reserve; and controls that show each race without the guard."""
 
 import asyncio
 import os

@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,12 +27,6 @@ from tests.support.postgres import TestDatabase
 from tests.support.tokens import Issuer
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def catalog(catalog_database: TestDatabase, issuer: Issuer) -> AsyncIterator[Catalog]:
-    async with running_catalog(catalog_database, issuer) as running:
-        yield running
 
 
 def codes(outcome: dict[str, Any]) -> list[str]:
