@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
-from services.redemption.customers.api import router as customers
-from services.redemption.feeds.api import router as feeds
+from services.redemption.customers.api import customer_router
+from services.redemption.feeds.api import feed_router
 from services.redemption.parts import make_parts
-from services.redemption.points.api import router as points
+from services.redemption.points.api import points_router
 from services.redemption.problems import CATALOGUE
-from services.redemption.reconciliation.api import router as reconciliation
-from services.redemption.redemptions.api import router as redemptions
+from services.redemption.reconciliation.api import reconciliation_router
+from services.redemption.redemptions.api import redemption_router
 from services.redemption.redemptions.use_cases.redeem import Redeeming
 from services.redemption.settings import Settings
 from shared.app import build_app
@@ -46,7 +46,7 @@ def build(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.parts, app.state.redeeming = parts, redeeming
+        app.state.parts = parts
         yield
         await redeeming.close()
         await parts.close()
@@ -54,7 +54,13 @@ def build(
     return build_app(
         title="Huangou redemption",
         description="Customers, their points, and what they redeem them for.",
-        routers=[redemptions, points, customers, feeds, reconciliation],  # the hot routes first
+        routers=[  # the hot routes first
+            redemption_router(parts, redeeming),
+            points_router(parts),
+            customer_router(parts),
+            feed_router(parts),
+            reconciliation_router(parts),
+        ],
         catalogue=CATALOGUE,
         tokens=TokenVerifier(keys or PublishedKeys(settings.jwks_url), issuer=settings.issuer, audience=settings.audience),
         ready=parts.ready,

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.redemption.customers import store
@@ -15,8 +15,6 @@ from shared.audit import Actor, Entry
 from shared.errors import FieldError
 from shared.identity import Principal, allow, customers, staff
 from shared.problems import InvalidInput
-
-router = new_router()
 
 
 class Me(BaseModel):
@@ -53,36 +51,40 @@ class FoundCustomers(BaseModel):
     items: list[FoundCustomer]
 
 
-@router.get("/v1/me", response_model=Me)
-async def me(request: Request, who: Annotated[Principal, allow(customers("points:read"))]) -> Me:
-    """The caller as a customer."""
-    customer = await customer_of(request.app.state.parts, who)
-    return Me(
-        customer_id=customer.id,
-        customer_number=customer.customer_number,
-        tier=customer.tier,
-        language=customer.language,
-    )
+def customer_router(parts: Parts) -> APIRouter:
+    """The routes of customers."""
+    router = new_router()
 
+    @router.get("/v1/me", response_model=Me)
+    async def me(who: Annotated[Principal, allow(customers("points:read"))]) -> Me:
+        """The caller as a customer."""
+        customer = await customer_of(parts, who)
+        return Me(
+            customer_id=customer.id,
+            customer_number=customer.customer_number,
+            tier=customer.tier,
+            language=customer.language,
+        )
 
-@router.post("/v1/customers/search", response_model=FoundCustomers)
-async def search_customers(
-    request: Request, search: PhoneSearch, who: Annotated[Principal, allow(staff("agent", "supervisor", "branch"))]
-) -> FoundCustomers:
-    """Find a caller by telephone number. A POST, so that the number stands in no address; the look is logged (A1)."""
-    parts: Parts = request.app.state.parts
-    try:
-        phone = normal_phone(search.phone)
-    except ValueError:
-        raise InvalidInput(FieldError("phone", "not-a-phone")) from None
-    async with parts.database.transaction() as conn:
-        now = await parts.clock.now(conn)
-        found = await store.find_by_phone(conn, parts.personal_data.phone_lookup(phone))
-        sealed = await store.read_contacts(conn, [customer.id for customer in found])
-        looks = [Entry("customer.looked_up", f"customer:{customer.id}", Actor.of(who)) for customer in found]
-        await parts.audit.record(conn, now, looks)
-    contacts = [parts.personal_data.open(customer.id, sealed[customer.id]) for customer in found]
-    return FoundCustomers(items=[_shown(customer, contact) for customer, contact in zip(found, contacts, strict=True)])
+    @router.post("/v1/customers/search", response_model=FoundCustomers)
+    async def search_customers(
+        search: PhoneSearch, who: Annotated[Principal, allow(staff("agent", "supervisor", "branch"))]
+    ) -> FoundCustomers:
+        """Find a caller by telephone number. A POST, so that the number stands in no address; the look is logged (A1)."""
+        try:
+            phone = normal_phone(search.phone)
+        except ValueError:
+            raise InvalidInput(FieldError("phone", "not-a-phone")) from None
+        async with parts.database.transaction() as conn:
+            now = await parts.clock.now(conn)
+            found = await store.find_by_phone(conn, parts.personal_data.phone_lookup(phone))
+            sealed = await store.read_contacts(conn, [customer.id for customer in found])
+            looks = [Entry("customer.looked_up", f"customer:{customer.id}", Actor.of(who)) for customer in found]
+            await parts.audit.record(conn, now, looks)
+        contacts = [parts.personal_data.open(customer.id, sealed[customer.id]) for customer in found]
+        return FoundCustomers(items=[_shown(customer, contact) for customer, contact in zip(found, contacts, strict=True)])
+
+    return router
 
 
 def _shown(customer: Customer, contact: Contact) -> FoundCustomer:

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.redemption.customers.access import require_owner
@@ -23,7 +23,6 @@ from shared.identity import Principal, allow, customers, staff
 from shared.languages import Language
 from shared.paging import LIMIT_DEFAULT, LIMIT_MAX
 
-router = new_router()
 READERS = (customers("points:read"), staff("agent", "supervisor", "branch", "auditor"))
 EXPIRING_SOON_DAYS = 90
 EXPORT_LINES_MAX = 10_000
@@ -86,98 +85,93 @@ class AccountStateWish(BaseModel):
     until: AwareDatetime | None = None
 
 
-@router.get("/v1/customers/{customer_id}/points", response_model=BalanceOut)
-async def show_balance(request: Request, customer_id: UUID, who: Annotated[Principal, allow(*READERS)]) -> BalanceOut:
-    """The account now, with what expires in the next ninety days."""
-    parts: Parts = request.app.state.parts
-    async with parts.database.transaction() as conn:
-        await require_owner(conn, who, customer_id)
-        today = parts.day(await parts.clock.now(conn))
-        balance = await queries.read_balance(conn, customer_id, today)
-        until = today + timedelta(days=EXPIRING_SOON_DAYS)
-        expiring = await queries.read_expiring(conn, balance.account_id, today=today, until=until)
-    return BalanceOut(
-        customer_id=customer_id,
-        state=balance.state,
-        state_until=balance.state_until,
-        balance=balance.posted,
-        held=balance.held,
-        available=balance.available,
-        expiring_soon=[ExpiringPoints(expires_on=day, points=points) for day, points in expiring],
-    )
+def points_router(parts: Parts) -> APIRouter:
+    """The routes of points."""
+    router = new_router()
 
-
-@router.get("/v1/customers/{customer_id}/points/as-of", response_model=PastBalance)
-async def show_past_balance(
-    request: Request,
-    customer_id: UUID,
-    moment: Annotated[AwareDatetime, Query()],
-    who: Annotated[Principal, allow(*READERS)],
-) -> PastBalance:
-    """The balance at a past moment (RFC 3339 with offset)."""
-    parts: Parts = request.app.state.parts
-    async with parts.database.transaction() as conn:
-        customer = await require_owner(conn, who, customer_id)
-        balance = await queries.read_balance_as_of(conn, customer.account_id, moment)
-    return PastBalance(customer_id=customer_id, as_of=moment, balance=balance)
-
-
-@router.get("/v1/customers/{customer_id}/points/statement", response_model=StatementPage)
-async def show_statement(
-    request: Request,
-    customer_id: UUID,
-    who: Annotated[Principal, allow(*READERS)],
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
-    cursor: Annotated[str | None, Query(max_length=512)] = None,
-) -> StatementPage:
-    """Every posting with the running balance (P3)."""
-    parts: Parts = request.app.state.parts
-    scope = f"statement|{customer_id}"
-    position = parts.cursors.read(scope, cursor)
-    async with parts.database.transaction() as conn:
-        customer = await require_owner(conn, who, customer_id)
-        before = position[0] if position else None
-        lines = await queries.read_statement(conn, customer.account_id, before=before, most=limit + 1)
-    more = parts.cursors.make(scope, [lines[limit - 1].number]) if len(lines) > limit else None
-    language = language_of(request)
-    return StatementPage(items=[_shown(line, language) for line in lines[:limit]], next=more)
-
-
-@router.get("/v1/customers/{customer_id}/points/statement.csv", response_class=Response)
-async def export_statement(request: Request, customer_id: UUID, who: Annotated[Principal, allow(*READERS)]) -> Response:
-    """The latest ten thousand postings as a CSV file in UTF-8 with BOM, which spreadsheets open as they should."""
-    parts: Parts = request.app.state.parts
-    async with parts.database.transaction() as conn:
-        customer = await require_owner(conn, who, customer_id)
-        lines = await queries.read_statement(conn, customer.account_id, before=None, most=EXPORT_LINES_MAX)
-    language = language_of(request)
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["number", "at", "kind", "words", "points", "balance_after", "redemption_id", "expires_on"])
-    for line in lines:
-        shown = _shown(line, language)
-        at = line.at.astimezone(parts.timezone).isoformat(timespec="seconds")
-        writer.writerow(
-            [line.number, at, line.kind, shown.words, line.points, line.balance_after, line.redemption_id, line.expires_on]
+    @router.get("/v1/customers/{customer_id}/points", response_model=BalanceOut)
+    async def show_balance(customer_id: UUID, who: Annotated[Principal, allow(*READERS)]) -> BalanceOut:
+        """The account now, with what expires in the next ninety days."""
+        async with parts.database.transaction() as conn:
+            await require_owner(conn, who, customer_id)
+            today = parts.day(await parts.clock.now(conn))
+            balance = await queries.read_balance(conn, customer_id, today)
+            until = today + timedelta(days=EXPIRING_SOON_DAYS)
+            expiring = await queries.read_expiring(conn, balance.account_id, today=today, until=until)
+        return BalanceOut(
+            customer_id=customer_id,
+            state=balance.state,
+            state_until=balance.state_until,
+            balance=balance.posted,
+            held=balance.held,
+            available=balance.available,
+            expiring_soon=[ExpiringPoints(expires_on=day, points=points) for day, points in expiring],
         )
-    headers = {"Content-Disposition": 'attachment; filename="statement.csv"', "Cache-Control": "no-store"}
-    return Response("\ufeff" + out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
+    @router.get("/v1/customers/{customer_id}/points/as-of", response_model=PastBalance)
+    async def show_past_balance(
+        customer_id: UUID,
+        moment: Annotated[AwareDatetime, Query()],
+        who: Annotated[Principal, allow(*READERS)],
+    ) -> PastBalance:
+        """The balance at a past moment (RFC 3339 with offset)."""
+        async with parts.database.transaction() as conn:
+            customer = await require_owner(conn, who, customer_id)
+            balance = await queries.read_balance_as_of(conn, customer.account_id, moment)
+        return PastBalance(customer_id=customer_id, as_of=moment, balance=balance)
 
-@router.put("/v1/customers/{customer_id}/account-state", status_code=204)
-async def put_account_state(
-    request: Request,
-    customer_id: UUID,
-    wish: AccountStateWish,
-    who: Annotated[Principal, allow(staff("supervisor", "administrator"))],
-) -> Response:
-    """Put an account into a state; who, why and until when are kept."""
-    parts: Parts = request.app.state.parts
-    async with parts.database.transaction() as conn:
-        customer = await require_owner(conn, who, customer_id)
-        actor = Actor.of(who, reason=wish.reason)
-        await set_account_state(parts, conn, customer.account_id, state=wish.state, until=wish.until, actor=actor)
-    return Response(status_code=204)
+    @router.get("/v1/customers/{customer_id}/points/statement", response_model=StatementPage)
+    async def show_statement(
+        request: Request,
+        customer_id: UUID,
+        who: Annotated[Principal, allow(*READERS)],
+        limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+        cursor: Annotated[str | None, Query(max_length=512)] = None,
+    ) -> StatementPage:
+        """Every posting with the running balance (P3)."""
+        scope = f"statement|{customer_id}"
+        position = parts.cursors.read(scope, cursor)
+        async with parts.database.transaction() as conn:
+            customer = await require_owner(conn, who, customer_id)
+            before = position[0] if position else None
+            lines = await queries.read_statement(conn, customer.account_id, before=before, most=limit + 1)
+        more = parts.cursors.make(scope, [lines[limit - 1].number]) if len(lines) > limit else None
+        language = language_of(request)
+        return StatementPage(items=[_shown(line, language) for line in lines[:limit]], next=more)
+
+    @router.get("/v1/customers/{customer_id}/points/statement.csv", response_class=Response)
+    async def export_statement(request: Request, customer_id: UUID, who: Annotated[Principal, allow(*READERS)]) -> Response:
+        """The latest ten thousand postings as a CSV file in UTF-8 with BOM, which spreadsheets open as they should."""
+        async with parts.database.transaction() as conn:
+            customer = await require_owner(conn, who, customer_id)
+            lines = await queries.read_statement(conn, customer.account_id, before=None, most=EXPORT_LINES_MAX)
+        language = language_of(request)
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(["number", "at", "kind", "words", "points", "balance_after", "redemption_id", "expires_on"])
+        for line in lines:
+            shown = _shown(line, language)
+            at = line.at.astimezone(parts.timezone).isoformat(timespec="seconds")
+            writer.writerow(
+                [line.number, at, line.kind, shown.words, line.points, line.balance_after, line.redemption_id, line.expires_on]
+            )
+        headers = {"Content-Disposition": 'attachment; filename="statement.csv"', "Cache-Control": "no-store"}
+        return Response("\ufeff" + out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+    @router.put("/v1/customers/{customer_id}/account-state", status_code=204)
+    async def put_account_state(
+        customer_id: UUID,
+        wish: AccountStateWish,
+        who: Annotated[Principal, allow(staff("supervisor", "administrator"))],
+    ) -> Response:
+        """Put an account into a state; who, why and until when are kept."""
+        async with parts.database.transaction() as conn:
+            customer = await require_owner(conn, who, customer_id)
+            actor = Actor.of(who, reason=wish.reason)
+            await set_account_state(parts, conn, customer.account_id, state=wish.state, until=wish.until, actor=actor)
+        return Response(status_code=204)
+
+    return router
 
 
 def _shown(line: StatementLine, language: Language) -> StatementLineOut:

@@ -2,15 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Request
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from services.redemption.parts import Parts
 from services.redemption.reconciliation.use_cases import reconcile
 from shared.app import new_router
 from shared.identity import Principal, allow, services, staff
-
-router = new_router()
 
 
 class BreakOut(BaseModel):
@@ -31,17 +29,21 @@ class ReportOut(BaseModel):
     breaks: list[BreakOut]
 
 
-@router.get("/internal/v1/reconciliation", response_model=ReportOut)
-async def show_reconciliation(
-    request: Request,
-    who: Annotated[Principal, allow(services("reconcile:read"), staff("auditor", "administrator"))],  # noqa: ARG001
-) -> ReportOut:
-    """Compare the books of the three services now."""
-    parts: Parts = request.app.state.parts
-    report = await reconcile(parts)
-    return ReportOut(
-        redemptions=report.redemptions,
-        reservations=report.reservations,
-        fulfillments=report.fulfillments,
-        breaks=[BreakOut(service=b.service, kind=b.kind, subject=b.subject, detail=b.detail) for b in report.breaks],
-    )
+def reconciliation_router(parts: Parts) -> APIRouter:
+    """The routes of reconciling."""
+    router = new_router()
+
+    @router.get("/internal/v1/reconciliation", response_model=ReportOut)
+    async def show_reconciliation(
+        who: Annotated[Principal, allow(services("reconcile:read"), staff("auditor", "administrator"))],  # noqa: ARG001
+    ) -> ReportOut:
+        """Compare the books of the three services now."""
+        report = await reconcile(parts)
+        return ReportOut(
+            redemptions=report.redemptions,
+            reservations=report.reservations,
+            fulfillments=report.fulfillments,
+            breaks=[BreakOut(service=b.service, kind=b.kind, subject=b.subject, detail=b.detail) for b in report.breaks],
+        )
+
+    return router

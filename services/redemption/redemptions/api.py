@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from services.redemption.customers.access import customer_of, require_owner
 from services.redemption.parts import Parts
@@ -36,7 +36,6 @@ from shared.languages import Language
 from shared.paging import LIMIT_DEFAULT, LIMIT_MAX
 from shared.problems import NeighbourUnavailable, NotFound
 
-router = new_router()
 READERS = staff("agent", "supervisor", "branch", "auditor")
 
 
@@ -98,45 +97,87 @@ def _line_shown(row: LineRow, language: Language) -> LineOut:
     )
 
 
-@router.post(
-    "/v1/redemptions",
-    status_code=201,
-    responses={201: {"model": RedemptionOut}, 202: {"model": RedemptionOut}},
-    openapi_extra={
-        "parameters": [
-            {"name": "Idempotency-Key", "in": "header", "required": True, "schema": {"type": "string", "maxLength": 255}}
-        ]
-    },
-)
-async def redeem(
-    request: Request, wish: RedemptionWish, who: Annotated[Principal, allow(customers("redemptions:write"))]
-) -> Response:
-    """Redeem points for rewards: 201 when confirmed, 202 with Location when it takes longer than three seconds."""
-    parts: Parts = request.app.state.parts
-    attempt = attempt_of(request, who, wish.model_dump_json().encode())
-    customer = await customer_of(parts, who)
-    try:
-        lines = tuple([await _line(parts, wish.campaign, number, line) for number, line in enumerate(wish.lines, start=1)])
-    except NeighbourUnavailable:
-        # Nobody can say what the offer is; but a request that was answered before gets that answer.
-        async with parts.database.transaction() as conn:
-            record = (await parts.keys.read(conn, [attempt.key])).get(attempt.key)
-        kept = None if record is None else replay(record, attempt)
-        if kept is None:
-            raise
-        return kept
-    command = Redeem(
-        id=new_id(),
-        attempt=attempt,
-        customer=customer,
-        campaign=wish.campaign,
-        lines=lines,
-        actor=Actor.of(who),
-        writer=AnswerWriter(request),
+def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
+    """The routes of redemptions."""
+    router = new_router()
+
+    @router.post(
+        "/v1/redemptions",
+        status_code=201,
+        responses={201: {"model": RedemptionOut}, 202: {"model": RedemptionOut}},
+        openapi_extra={
+            "parameters": [
+                {"name": "Idempotency-Key", "in": "header", "required": True, "schema": {"type": "string", "maxLength": 255}}
+            ]
+        },
     )
-    redeeming: Redeeming = request.app.state.redeeming
-    outcome = await redeeming.redeem(command)
-    return kept_answer(outcome.status, outcome.body, outcome.location, replayed=outcome.replayed)
+    async def redeem(
+        request: Request, wish: RedemptionWish, who: Annotated[Principal, allow(customers("redemptions:write"))]
+    ) -> Response:
+        """Redeem points for rewards: 201 when confirmed, 202 with Location when it takes longer than three seconds."""
+        attempt = attempt_of(request, who, wish.model_dump_json().encode())
+        customer = await customer_of(parts, who)
+        try:
+            lines = tuple([await _line(parts, wish.campaign, number, line) for number, line in enumerate(wish.lines, start=1)])
+        except NeighbourUnavailable:
+            # Nobody can say what the offer is; but a request that was answered before gets that answer.
+            async with parts.database.transaction() as conn:
+                record = (await parts.keys.read(conn, [attempt.key])).get(attempt.key)
+            kept = None if record is None else replay(record, attempt)
+            if kept is None:
+                raise
+            return kept
+        command = Redeem(
+            id=new_id(),
+            attempt=attempt,
+            customer=customer,
+            campaign=wish.campaign,
+            lines=lines,
+            actor=Actor.of(who),
+            writer=AnswerWriter(request),
+        )
+        outcome = await redeeming.redeem(command)
+        return kept_answer(outcome.status, outcome.body, outcome.location, replayed=outcome.replayed)
+
+    @router.get("/v1/redemptions", response_model=RedemptionPage)
+    async def list_redemptions(
+        request: Request,
+        who: Annotated[Principal, allow(customers("redemptions:read"))],
+        limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+        cursor: Annotated[str | None, Query(max_length=512)] = None,
+    ) -> RedemptionPage:
+        """The caller's own redemptions, the newest first."""
+        customer = await customer_of(parts, who)
+        scope = f"redemptions|{customer.id}"
+        position = parts.cursors.read(scope, cursor)
+        async with parts.database.transaction() as conn:
+            before = UUID(position[0]) if position else None
+            found = await store.read_of_customer(conn, customer.id, before=before, most=limit + 1)
+            lines = await store.read_lines(conn, [r.id for r in found])
+        language = language_of(request)
+        more = parts.cursors.make(scope, [found[limit - 1].id]) if len(found) > limit else None
+        return RedemptionPage(items=[shown(r, lines[r.id], language) for r in found[:limit]], next=more)
+
+    @router.get("/v1/redemptions/{redemption_id}", response_model=RedemptionWithTimeline)
+    async def show_redemption(
+        request: Request, redemption_id: UUID, who: Annotated[Principal, allow(customers("redemptions:read"), READERS)]
+    ) -> Any:
+        """One redemption with its timeline in words."""
+        async with parts.database.transaction() as conn:
+            redemption = (await store.read(conn, [redemption_id])).get(redemption_id)
+            if redemption is None:
+                raise NotFound
+            await require_owner(conn, who, redemption.customer_id)
+            lines = (await store.read_lines(conn, [redemption_id]))[redemption_id]
+            events = await store.read_events(conn, redemption_id)
+        language = language_of(request)
+        timeline = [
+            TimelineEntryOut(at=e.at, kind=e.kind, actor=e.actor, words=event_in_words(e.kind, e.facts, language))
+            for e in events
+        ]
+        return RedemptionWithTimeline(**shown(redemption, lines, language).model_dump(), timeline=timeline)
+
+    return router
 
 
 async def _line(parts: Parts, campaign: str, number: int, wish: LineWish) -> Line:
@@ -144,44 +185,3 @@ async def _line(parts: Parts, campaign: str, number: int, wish: LineWish) -> Lin
     if offer is None or offer.campaign != campaign:
         raise OfferUnknown(line=number)
     return Line(number, offer, wish.quantity)
-
-
-@router.get("/v1/redemptions", response_model=RedemptionPage)
-async def list_redemptions(
-    request: Request,
-    who: Annotated[Principal, allow(customers("redemptions:read"))],
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
-    cursor: Annotated[str | None, Query(max_length=512)] = None,
-) -> RedemptionPage:
-    """The caller's own redemptions, the newest first."""
-    parts: Parts = request.app.state.parts
-    customer = await customer_of(parts, who)
-    scope = f"redemptions|{customer.id}"
-    position = parts.cursors.read(scope, cursor)
-    async with parts.database.transaction() as conn:
-        before = UUID(position[0]) if position else None
-        found = await store.read_of_customer(conn, customer.id, before=before, most=limit + 1)
-        lines = await store.read_lines(conn, [r.id for r in found])
-    language = language_of(request)
-    more = parts.cursors.make(scope, [found[limit - 1].id]) if len(found) > limit else None
-    return RedemptionPage(items=[shown(r, lines[r.id], language) for r in found[:limit]], next=more)
-
-
-@router.get("/v1/redemptions/{redemption_id}", response_model=RedemptionWithTimeline)
-async def show_redemption(
-    request: Request, redemption_id: UUID, who: Annotated[Principal, allow(customers("redemptions:read"), READERS)]
-) -> Any:
-    """One redemption with its timeline in words."""
-    parts: Parts = request.app.state.parts
-    async with parts.database.transaction() as conn:
-        redemption = (await store.read(conn, [redemption_id])).get(redemption_id)
-        if redemption is None:
-            raise NotFound
-        await require_owner(conn, who, redemption.customer_id)
-        lines = (await store.read_lines(conn, [redemption_id]))[redemption_id]
-        events = await store.read_events(conn, redemption_id)
-    language = language_of(request)
-    timeline = [
-        TimelineEntryOut(at=e.at, kind=e.kind, actor=e.actor, words=event_in_words(e.kind, e.facts, language)) for e in events
-    ]
-    return RedemptionWithTimeline(**shown(redemption, lines, language).model_dump(), timeline=timeline)

@@ -18,9 +18,7 @@ _COLUMNS = (
     "events_count, reasons, actor, channel"
 )
 _READ = text(f"SELECT {_COLUMNS} FROM redemptions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id")
-_LOCK = text(
-    f"SELECT {_COLUMNS} FROM redemptions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE"
-)
+_LOCK = text(f"SELECT {_COLUMNS} FROM redemptions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
 _OF_CUSTOMER = text(
     f"SELECT {_COLUMNS} FROM redemptions WHERE customer_id = :customer "
     "AND (CAST(:before AS uuid) IS NULL OR id < CAST(:before AS uuid)) ORDER BY id DESC LIMIT :most"
