@@ -20,13 +20,13 @@ from services.redemption.redemptions.use_cases.commands import Answer, Redeem
 from services.redemption.redemptions.use_cases.drive import Step, reserve, settle
 from shared.audit import Actor
 from shared.batcher import Batcher
-from shared.database import Overloaded
+from shared.database import DatabaseUnavailable, Overloaded
 from shared.failpoints import failpoint
 from shared.problems import NeighbourUnavailable
 from shared.tasks import Again
 
 ANSWER_SECONDS = 3.0
-LOOK_AGAIN_SECONDS = 0.1
+LOOK_AGAIN_SECONDS = 0.2
 SINGLES_MAX = 8
 WAITING_PER_ACCOUNT_MAX = 64
 
@@ -38,9 +38,11 @@ class Redeeming:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._sets: Batcher[Redeem, Answer | Accepted] = Batcher(lambda commands: self._flow(commands, wait=False))
+        self._sets: Batcher[Redeem, Answer | Accepted] = Batcher(
+            lambda commands: self._flow(commands, wait=False), name="redeem"
+        )
         self._singles: Batcher[Redeem, Answer | Accepted] = Batcher(
-            lambda commands: self._flow(commands, wait=True), size_max=SINGLES_MAX
+            lambda commands: self._flow(commands, wait=True), size_max=SINGLES_MAX, name="redeem alone"
         )
         self._waiting: Counter[UUID] = Counter()
 
@@ -112,19 +114,27 @@ class Redeeming:
             log.warning("leases_not_given_up", error=type(error).__name__)
 
     async def _await_end(self, accepted: Accepted, *, until: float) -> Answer:
-        parts, command = self._parts, accepted.command
-        redemption = accepted.redemption
-        while True:
-            async with parts.database.transaction() as conn:
-                redemption = (await store.read(conn, [redemption.id]))[redemption.id]
-                if redemption.state is not State.ACCEPTED:
-                    answer = command.writer.redemption(redemption, accepted.lines)
-                    await parts.keys.finish(conn, [(command.attempt.key, answer.status, answer.body, answer.location)])
-                    # Somebody who asked again may have been faster: everybody gets the bytes that were kept first.
-                    record = (await parts.keys.read(conn, [command.attempt.key]))[command.attempt.key]
-                    assert record.status is not None
-                    assert record.body is not None
-                    return Answer(record.status, bytes(record.body), record.location)
-            if time.monotonic() >= until:
-                return command.writer.under_way(redemption, accepted.lines)
+        """Look every now and then whether the worker has ended it; after three seconds say where to ask again."""
+        while time.monotonic() < until:
+            try:
+                answer = await self._ended(accepted)
+            except (Overloaded, DatabaseUnavailable):  # it is on record all the same
+                answer = None
+            if answer is not None:
+                return answer
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return accepted.command.writer.under_way(accepted.redemption, accepted.lines)
+
+    async def _ended(self, accepted: Accepted) -> Answer | None:
+        parts, key = self._parts, accepted.command.attempt.key
+        async with parts.database.transaction() as conn:
+            redemption = (await store.read(conn, [accepted.redemption.id]))[accepted.redemption.id]
+            if redemption.state is State.ACCEPTED:
+                return None
+            answer = accepted.command.writer.redemption(redemption, accepted.lines)
+            await parts.keys.finish(conn, [(key, answer.status, answer.body, answer.location)])
+            # Somebody who asked again may have been faster: everybody gets the bytes that were kept first.
+            record = (await parts.keys.read(conn, [key]))[key]
+        assert record.status is not None
+        assert record.body is not None
+        return Answer(record.status, bytes(record.body), record.location)
