@@ -30,13 +30,11 @@ _DECLARATIONS = ("<!DOCTYPE", "<!ENTITY")
 
 @dataclass
 class Reading:
-    """What was read: rows that have no error of their own, where they stand, and all errors."""
+    """What was read: every row, where it stands, and all errors; a cell with an error is empty in its row."""
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
     numbers: dict[str, list[int]] = field(default_factory=dict)
     """The spreadsheet's number of each row in `rows`."""
-    codes: dict[str, set[str]] = field(default_factory=dict)
-    """Every code seen in a sheet, those of faulty rows too: a reference to a faulty row is not a second error."""
     errors: list[WorkbookError] = field(default_factory=list)
 
 
@@ -90,9 +88,11 @@ def _read_sheets(workbook: Any, reading: Reading) -> None:
             facts = {"name": shown, "known": ", ".join(BY_NAME)}
             reading.errors.append(WorkbookError("sheet-unknown", shown, facts=facts))
     for sheet in SHEETS:
-        reading.rows[sheet.name], reading.numbers[sheet.name], reading.codes[sheet.name] = [], [], set()
+        reading.rows[sheet.name], reading.numbers[sheet.name] = [], []
         if sheet.name in names:
-            _SheetReader(sheet, reading).read(workbook[sheet.name].iter_rows())
+            page = workbook[sheet.name]
+            page.reset_dimensions()  # what a file says of its size would cut off rows and columns beyond it
+            _SheetReader(sheet, reading).read(page.iter_rows())
         elif not sheet.optional:
             reading.errors.append(WorkbookError("sheet-missing", sheet.name))
 
@@ -158,7 +158,6 @@ class _SheetReader:
 
     def _row(self, number: int, cells: tuple[Any, ...], columns: dict[int, str]) -> None:
         row: dict[str, Cell] = {column.name: None for column in self.sheet.columns}
-        faulty = len(columns) < len(row)
         for position, cell in enumerate(cells):
             name = columns.get(position)
             if name is None:
@@ -168,27 +167,17 @@ class _SheetReader:
                 row[name] = read_cell(self.sheet.column(name), cell.value, getattr(cell, "data_type", "n"))
             except CellRefused as refused:
                 self.reading.errors.append(refusal(refused, self.sheet.name, number, name))
-                faulty = True
-        faulty |= self._cut_short(number, len(cells), columns)
-        code = row.get("code")
-        if isinstance(code, str):
-            self.reading.codes[self.sheet.name].add(code)
-        if not faulty:
-            self.reading.rows[self.sheet.name].append(row)
-            self.reading.numbers[self.sheet.name].append(number)
+        for position, name in columns.items():
+            if position >= len(cells) and self.sheet.column(name).required:  # the row ends at its last filled cell
+                self._error("required", number, name)
+        self.reading.rows[self.sheet.name].append(row)
+        self.reading.numbers[self.sheet.name].append(number)
 
     def _without_name(self, number: int, position: int, value: object) -> None:
         """Content outside the named columns would be lost without a word; said once a column."""
         if value is not None and position in self.unnamed:
             self.unnamed.discard(position)
             self._error("column-unnamed", number, get_column_letter(position + 1))
-
-    def _cut_short(self, number: int, width: int, columns: dict[int, str]) -> bool:
-        """Rows end at their last filled cell; what is required beyond it is missing."""
-        missing = [name for position, name in columns.items() if position >= width and self.sheet.column(name).required]
-        for name in missing:
-            self._error("required", number, name)
-        return bool(missing)
 
     def _error(self, code: str, row: int | None = None, column: str | None = None, **facts: object) -> None:
         self.reading.errors.append(WorkbookError(code, self.sheet.name, row, column, facts))
