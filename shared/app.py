@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from shared.answers import problem_answer, refusal_answer
 from shared.database import DatabaseUnavailable, Overloaded, is_down, is_retryable
+from shared.documents import DocumentedApp, name_operation
 from shared.errors import DomainError, FieldError
 from shared.identity import TokenVerifier, allow_anyone, refuse_routes_without_policy
 from shared.problems import INTERNAL, MALFORMED, MEDIA, METHOD_NOT_ALLOWED, NOT_FOUND, TOO_LARGE, VALIDATION, Catalogue
@@ -53,7 +54,7 @@ def new_router() -> APIRouter:
 
     A route that takes more says so: `@router.put("/v1/…", max_body_size=10 * 1024 * 1024)`.
     """
-    return APIRouter(route_class=StrictRoute)
+    return APIRouter(route_class=StrictRoute, generate_unique_id_function=name_operation)
 
 
 def build_app(
@@ -74,7 +75,7 @@ def build_app(
         async with lifespan(app):
             yield
 
-    app = FastAPI(
+    app = DocumentedApp(
         title=title,
         description=description,
         version="1",

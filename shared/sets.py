@@ -31,7 +31,7 @@ def _statement(table: Table, columns: tuple[str, ...], tail: str) -> TextClause:
             picks.append(quoted)
     listed = ", ".join(names)
     return text(
-        f"INSERT INTO {table.name} ({listed}) SELECT {', '.join(picks)} "  # noqa: S608 - names come from our own tables
+        f"INSERT INTO {table.name} ({listed}) SELECT {', '.join(picks)} "
         f"FROM unnest({', '.join(parts)}) AS _rows({listed}) {tail}"
     )
 
