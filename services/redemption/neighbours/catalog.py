@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from services.redemption.redemptions.domain import Offer
+from services.redemption.offers.domain import Offer
 from shared.audit import Actor
 from shared.http_client import Refused, ServiceClient
 

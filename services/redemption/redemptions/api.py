@@ -7,9 +7,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from services.redemption.customers.access import customer_of, require_owner
+from services.redemption.offers.domain import Offer
 from services.redemption.parts import Parts
 from services.redemption.redemptions import store
-from services.redemption.redemptions.domain import REFUSALS, Line, Offer, OfferUnknown, Redemption, State
+from services.redemption.redemptions.domain import REFUSALS, Line, OfferUnknown, Redemption, State
 from services.redemption.redemptions.schemas import (
     LineOut,
     LineWish,

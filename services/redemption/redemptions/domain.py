@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from services.redemption.offers.domain import Offer
 from shared.errors import DomainError
-from shared.languages import Text
 
 LINES_MAX = 10
 QUANTITY_MAX = 100
@@ -129,27 +129,6 @@ def decide(state: State, event: Event, *, in_doubt: bool = False) -> tuple[State
     if event is Event.REFUSED and in_doubt:
         commands = (*commands, Command.RELEASE_RESERVATION)
     return to, commands
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """One version of an offer, as the catalog will always give it."""
-
-    id: UUID
-    version: int
-    campaign: str
-    reward: Mapping[str, Any]
-    voucher: Mapping[str, Any] | None
-    """What the reward's vouchers are worth, where and how long; None for a reward that is no voucher."""
-    price_points: int
-    per_customer: int | None
-    per_day: int | None
-
-    @property
-    def names(self) -> Text:
-        """What the reward is called."""
-        names: Text = self.reward["names"]
-        return names
 
 
 @dataclass(frozen=True, slots=True)

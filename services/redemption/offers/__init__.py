@@ -1,0 +1,1 @@
+"""Offers, as the catalog tells of them."""
