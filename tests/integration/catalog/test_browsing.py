@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from samples.build import CODE, WORKBOOK
+from services.catalog.browsing import store
 from services.catalog.campaigns.domain import offer_id
 from tests.support.catalog import CAMPAIGN, Catalog, batch_row, campaign_row, offer_row, reward_row, running_catalog, wish
 from tests.support.postgres import TestDatabase
@@ -183,3 +184,23 @@ async def test_browsing_needs_a_token(shop: Catalog) -> None:
     for path in ("/v1/campaigns", f"/v1/campaigns/{CODE}/offers", f"/v1/offers/{offer_id(CODE, 'O001')}"):
         assert (await shop.client.get(path)).status_code == 401
         assert (await shop.client.get(path, headers=shop.issuer.till())).status_code == 403
+
+
+async def test_a_hot_list_is_made_once_and_read_from_memory(
+    catalog_database: TestDatabase, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    read = store.offers_of_version
+
+    async def counted(*arguments: Any) -> list[dict[str, Any]]:
+        nonlocal asked
+        asked += 1
+        return await read(*arguments)
+
+    monkeypatch.setattr(store, "offers_of_version", counted)
+    async with running_catalog(catalog_database, issuer) as catalog:
+        await catalog.open()
+        answers = [await get(catalog, f"/v1/campaigns/{CAMPAIGN}/offers") for _ in range(5)]
+        assert {answer.status_code for answer in answers} == {200}
+        assert len({answer.content for answer in answers}) == 1
+    assert asked == 1
