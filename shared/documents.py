@@ -14,19 +14,6 @@ from fastapi.routing import APIRoute
 from shared.identity.policy import Grant, api_routes, policy_of
 from shared.problems import MEDIA_TYPE
 
-KEY_CHARACTERS_MAX = 255
-NEEDS_KEY: dict[str, Any] = {
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": True,
-            "description": "The caller's own name for this request; sent again with the same body it gets the same answer.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX, "pattern": "^[!-~]+$"},
-        }
-    ]
-}
-"""For `openapi_extra` of a route that reads an Idempotency-Key."""
 LANGUAGE = {
     "name": "Accept-Language",
     "in": "header",
@@ -87,7 +74,7 @@ def _completed(document: dict[str, Any], routes: Sequence[APIRoute]) -> dict[str
     components["parameters"] = {"Language": LANGUAGE}
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     for route in routes:
-        for method in route.methods if route.include_in_schema else ():
+        for method in (route.methods or ()) if route.include_in_schema else ():
             _complete_operation(document["paths"][route.path_format][method.lower()], route, method)
     return document
 
@@ -95,10 +82,11 @@ def _completed(document: dict[str, Any], routes: Sequence[APIRoute]) -> dict[str
 def _complete_operation(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     grants = _grants(route)
     asked = [*operation.get("parameters", []), *([operation["requestBody"]] if "requestBody" in operation else [])]
-    statuses = {*_problem_statuses(operation, method, guarded=bool(grants), asked=bool(asked))}
-    declared = {int(status) for status in operation["responses"] if status.isdecimal() and int(status) >= 400}
-    operation["responses"] |= {str(status): _problem_response(status) for status in sorted(statuses | declared - {422})}
-    operation["responses"] = dict(sorted(operation["responses"].items()))
+    responses = operation["responses"]
+    declared = {int(status) for status in responses if status.isdecimal() and int(status) >= 400}
+    statuses = declared.union(_problem_statuses(operation, method, guarded=bool(grants), asked=bool(asked)))
+    responses |= {str(status): _problem_response(status) for status in statuses}
+    operation["responses"] = dict(sorted(responses.items()))
     operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/Language"})
     if grants:
         operation["security"] = [{"token": []}]

@@ -27,6 +27,18 @@ from shared.sets import insert_rows
 
 KEY_CHARACTERS_MAX = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
+NEEDS_KEY: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "description": "The caller's own name for this request; sent again with the same body it gets the same answer.",
+            "schema": {"type": "string", "maxLength": KEY_CHARACTERS_MAX, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+        }
+    ]
+}
+"""For `openapi_extra` of a route that reads a key."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from services.catalog.workbooks.errors import WorkbookRefused
 from services.catalog.workbooks.reading import BYTES_MAX
 from shared.app import new_router
 from shared.audit import Actor
-from shared.idempotency import Once, attempt_of
+from shared.idempotency import NEEDS_KEY, Once, attempt_of
 from shared.identity import Principal, allow, services, staff
 from shared.problems import UnsupportedMediaType
 from shared.sets import as_json
@@ -38,7 +38,7 @@ def version_router(versions: Versions, once: Once) -> APIRouter:
     """The routes."""
     router = new_router()
 
-    @router.post("/v1/workbooks", status_code=201, responses={201: {"model": LoadedView}}, openapi_extra=_XLSX_BODY)
+    @router.post("/v1/workbooks", status_code=201, responses={201: {"model": LoadedView}}, openapi_extra=NEEDS_KEY | _XLSX_BODY)
     async def load_workbook(request: Request, who: CampaignManager) -> Response:
         """Load a workbook as the next version of its campaign; all errors at once, or everything is kept."""
         body = await _xlsx(request)
@@ -66,7 +66,11 @@ def version_router(versions: Versions, once: Once) -> APIRouter:
         name = f'attachment; filename="{code}-{number}.xlsx"'
         return Response(body, media_type=XLSX, headers={"Content-Disposition": name, "Cache-Control": "no-store"})
 
-    @router.post("/v1/campaigns/{code}/versions/{number}/publication", responses={200: {"model": PublishedView}})
+    @router.post(
+        "/v1/campaigns/{code}/versions/{number}/publication",
+        responses={200: {"model": PublishedView}},
+        openapi_extra=NEEDS_KEY,
+    )
     async def publish_version(code: CampaignCode, number: Number, request: Request, who: CampaignManager) -> Response:
         """Put a version in force: from this answer on its prices, stock and quotas hold."""
 

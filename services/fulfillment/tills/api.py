@@ -39,7 +39,7 @@ def till_router(lanes: Lanes, tills: Tills, requests: Requests) -> APIRouter:
             refusal.headers.update(REPLAYED)
         return refusal
 
-    @router.post("/v1/verifications", responses={200: {"model": VerificationView}})
+    @router.post("/v1/verifications", responses={200: {"model": VerificationView}, 404: {}})
     async def verify_voucher(body: VerificationBody, who: Verifier) -> Response:
         """Whether a voucher can be used here now. Changes nothing."""
         found, state = await tills.verify(till_of(who), requests.code_hmac(body.code.get_secret_value()))

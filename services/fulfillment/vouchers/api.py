@@ -45,7 +45,7 @@ def voucher_router(wallet: Wallet, cursors: Cursors) -> APIRouter:
         """One voucher, without its code."""
         return json_answer(VoucherView.of(await wallet.show(voucher_id, _owner(who))))
 
-    @router.get("/v1/vouchers/{voucher_id}/code", responses={200: {"model": CodeView}})
+    @router.get("/v1/vouchers/{voucher_id}/code", responses={200: {"model": CodeView}, 409: {}})
     async def read_code(who: OwnerOnly, voucher_id: UUID) -> Response:
         """The code and its QR code, for the owner alone, while the voucher can be used. Never kept by a cache."""
         code = await wallet.show_code(voucher_id, Owner(who.issuer, who.subject))

@@ -29,8 +29,8 @@ from shared.answers import language_of, refusal_answer
 from shared.app import new_router
 from shared.audit import Actor
 from shared.errors import DomainError
+from shared.idempotency import NEEDS_KEY, attempt_of, replay
 from shared.idempotency import answer as kept_answer
-from shared.idempotency import attempt_of, replay
 from shared.identity import Principal, allow, customers, staff
 from shared.ids import new_id
 from shared.languages import Language
@@ -105,12 +105,8 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
     @router.post(
         "/v1/redemptions",
         status_code=201,
-        responses={201: {"model": RedemptionOut}, 202: {"model": RedemptionOut}},
-        openapi_extra={
-            "parameters": [
-                {"name": "Idempotency-Key", "in": "header", "required": True, "schema": {"type": "string", "maxLength": 255}}
-            ]
-        },
+        responses={201: {"model": RedemptionOut}, 202: {"model": RedemptionOut}, 404: {}},
+        openapi_extra=NEEDS_KEY,
     )
     async def redeem(
         request: Request, wish: RedemptionWish, who: Annotated[Principal, allow(customers("redemptions:write"))]
