@@ -19,6 +19,7 @@ from shared.identity import KeySource, TokenVerifier
 from shared.identity.tokens import PublishedKeys
 from shared.logs import configure_logs
 from shared.settings import load
+from shared.tasks.api import task_router
 from shared.telemetry import configure_telemetry
 
 DESCRIPTION = "Campaigns, rewards, offers, stock, quotas, budgets and merchants."
@@ -51,6 +52,7 @@ def build(settings: Settings, *, keys: KeySource | None = None, clock: Clock | N
             merchant_router(parts.merchants),
             version_router(parts.versions, parts.once),
             books_router(parts.books),
+            task_router(parts.database),
         ],
         catalogue=CATALOGUE,
         tokens=TokenVerifier(keys or PublishedKeys(settings.jwks_url), issuer=settings.issuer, audience=settings.audience),

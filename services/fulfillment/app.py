@@ -18,6 +18,7 @@ from shared.identity import KeySource, TokenVerifier
 from shared.identity.tokens import PublishedKeys
 from shared.logs import configure_logs
 from shared.settings import load
+from shared.tasks.api import task_router
 from shared.telemetry import configure_telemetry
 
 DESCRIPTION = "E-vouchers: issued for redemptions, kept in the customer's wallet, verified and used at merchants' tills."
@@ -49,6 +50,7 @@ def build(settings: Settings, *, keys: KeySource | None = None, clock: Clock | N
             fulfillment_router(parts.accepting, parts.fulfillments),
             voucher_router(parts.wallet, parts.cursors),
             books_router(parts.books),
+            task_router(parts.database),
         ],
         catalogue=CATALOGUE,
         tokens=TokenVerifier(keys or PublishedKeys(settings.jwks_url), issuer=settings.issuer, audience=settings.audience),

@@ -21,6 +21,7 @@ from shared.identity import KeySource, TokenVerifier
 from shared.identity.tokens import PublishedKeys
 from shared.logs import configure_logs
 from shared.settings import load
+from shared.tasks.api import task_router
 from shared.telemetry import configure_telemetry
 
 
@@ -60,6 +61,7 @@ def build(
             customer_router(parts),
             feed_router(parts),
             reconciliation_router(parts),
+            task_router(parts.database),
         ],
         catalogue=CATALOGUE,
         tokens=TokenVerifier(keys or PublishedKeys(settings.jwks_url), issuer=settings.issuer, audience=settings.audience),
