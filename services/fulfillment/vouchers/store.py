@@ -22,7 +22,7 @@ _OWNED = "v.owner_subject = :subject AND v.owner_issuer = :issuer"
 _OF_CUSTOMER = text(f"SELECT {_COLUMNS} {_FROM} WHERE v.customer_id = :customer_id AND {_BEFORE}")
 _OF_OWNER = text(f"SELECT {_COLUMNS} {_FROM} WHERE {_OWNED} AND {_BEFORE}")
 _OF_BOTH = text(f"SELECT {_COLUMNS} {_FROM} WHERE {_OWNED} AND v.customer_id = :customer_id AND {_BEFORE}")
-_OWNS_ANY = text(f"SELECT 1 FROM vouchers v WHERE {_OWNED} AND v.customer_id = :customer_id LIMIT 1")  # noqa: S608
+_OWNS_ANY = text(f"SELECT 1 FROM vouchers v WHERE {_OWNED} AND v.customer_id = :customer_id LIMIT 1")
 _ONE = text(f"SELECT {_COLUMNS}, v.owner_issuer, v.owner_subject, v.code_sealed {_FROM} WHERE v.id = :id")
 _USE = text(
     """
@@ -38,11 +38,12 @@ _ISSUE_AGAIN = text(
     RETURNING id
     """
 )
+# An array, not IN: a join may run the inner SELECT again for every row, and then its LIMIT holds nothing back.
 _EXPIRE = text(
     """
     UPDATE vouchers SET state = 'expired', changed_at = :now
-     WHERE id IN (SELECT id FROM vouchers WHERE state = 'issued' AND expires_at <= :now
-                   ORDER BY id LIMIT :most FOR NO KEY UPDATE)
+     WHERE id = ANY(ARRAY(SELECT id FROM vouchers WHERE state = 'issued' AND expires_at <= :now
+                           ORDER BY id LIMIT :most FOR NO KEY UPDATE))
        AND state = 'issued'
     RETURNING id
     """
