@@ -5,10 +5,20 @@ import sys
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
+
+
+class SecretBytes(bytes):
+    """Bytes that do not show themselves."""
+
+    def __repr__(self) -> str:
+        """Nothing of what they are."""
+        return "SecretBytes(…)"
+
+    __str__ = __repr__
 
 
 def _key(value: object) -> object:
@@ -20,7 +30,7 @@ def _key(value: object) -> object:
     return value
 
 
-Key = Annotated[bytes, BeforeValidator(_key)]
+Key = Annotated[bytes, BeforeValidator(_key), AfterValidator(SecretBytes)]
 
 
 class ServiceSettings(BaseSettings):
