@@ -1,6 +1,6 @@
 """Customers: what we keep of a person, and how it is shown to somebody who need not see it all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import phonenumbers
@@ -9,6 +9,8 @@ from shared.errors import DomainError
 from shared.languages import Language
 
 HOME_REGION = "CN"
+FIRST_HAN = "\u2e80"
+DIGITS_SHOWN_MAX, DIGITS_HIDDEN_MIN = 7, 4
 
 
 class UnknownCustomer(DomainError):
@@ -19,8 +21,8 @@ class UnknownCustomer(DomainError):
 class Contact:
     """How a customer is reached; sealed at rest, never in logs, tasks or audit rows."""
 
-    name: str
-    phone: str
+    name: str = field(repr=False)
+    phone: str = field(repr=False)
     """In E.164."""
 
 
@@ -49,14 +51,19 @@ def normal_phone(written: str) -> str:
 
 
 def masked_phone(phone: str) -> str:
-    """`+8613812341234` is shown as `138****1234`."""
+    """`+8613812341234` is shown as `138****1234`; of a shorter number less is shown, so that four digits stay hidden."""
     national = str(phonenumbers.parse(phone, None).national_number)
-    return f"{national[:3]}****{national[-4:]}"
+    shown = min(DIGITS_SHOWN_MAX, max(0, len(national) - DIGITS_HIDDEN_MIN))
+    last = (shown + 1) // 2
+    return f"{national[: shown - last]}****{national[len(national) - last :]}"
 
 
 def masked_name(name: str) -> str:
-    """The first character of a Chinese name, the initials of any other."""
+    """The first character of a Chinese name, whether or not it is written with a space, the initials of any other."""
     words = name.split()
+    if any(character >= FIRST_HAN for word in words for character in word):
+        words = ["".join(words)]
+    name = words[0]
     if len(words) > 1:
         return " ".join(f"{word[0]}*" for word in words)
     return name[0] + "*" * max(1, len(name) - 1)

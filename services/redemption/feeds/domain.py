@@ -7,7 +7,8 @@ A feed is a CSV file in UTF-8 (with or without BOM) or GB18030, with a header li
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -15,18 +16,22 @@ from typing import Any, Literal
 from services.redemption.customers.domain import Contact, normal_phone
 from services.redemption.points.domain import POINTS_MAX
 from shared.errors import DomainError, FieldError
-from shared.languages import LANGUAGES, Language
+from shared.languages import DEFAULT, LANGUAGES, Language
 
 FeedKind = Literal["customers", "opening-balances", "earned-points"]
 BYTES_MAX = 4 * 1024 * 1024
 LINES_MAX = 10_000
 ERRORS_MAX = 200
+NAME_CHARACTERS_MAX = 100
+NEVER_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters, halves of surrogate pairs, line and paragraph separators."""
 COLUMNS: dict[FeedKind, tuple[str, ...]] = {
     "customers": ("customer_number", "subject", "name", "phone", "tier", "language"),
     "opening-balances": ("customer_number", "points", "expires_on", "reference"),
     "earned-points": ("customer_number", "points", "expires_on", "reference"),
 }
 WORD = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class FeedRejected(DomainError):
@@ -67,7 +72,7 @@ class Errors:
     found: list[FieldError] = field(default_factory=list)
 
     def add(self, line: int, column: str, code: str, **facts: Any) -> None:
-        """Note one error; past two hundred they are only counted."""
+        """Note one error; two hundred are enough to see what is wrong with a file."""
         if len(self.found) < ERRORS_MAX:
             self.found.append(FieldError(f"line {line}: {column}", code, {"line": line, "column": column, **facts}))
 
@@ -86,13 +91,15 @@ def parse_customers(content: bytes) -> list[CustomerLine]:
         for column in ("customer_number", "subject", "tier"):
             if not WORD.match(row[column]):
                 errors.add(number, column, "missing" if not row[column] else "not-allowed")
-        if not 1 <= len(row["name"]) <= 100:
+        if not 1 <= len(row["name"]) <= NAME_CHARACTERS_MAX:
             errors.add(number, "name", "missing" if not row["name"] else "too-large")
-        if row["language"] not in LANGUAGES:
+        elif any(unicodedata.category(character) in NEVER_IN_NAMES for character in row["name"]):
+            errors.add(number, "name", "not-allowed")
+        language: Language | None = next((known for known in LANGUAGES if known == row["language"]), None)
+        if language is None:
             errors.add(number, "language", "not-allowed")
-            continue
+            language = DEFAULT  # so that the line is compared with the others all the same
         contact = Contact(row["name"], phone)
-        language: Language = row["language"]
         lines.append(CustomerLine(number, row["customer_number"], row["subject"], contact, row["tier"], language))
     _refuse_repeats(lines, "customer_number", lambda line: line.customer_number, errors)
     _refuse_repeats(lines, "subject", lambda line: line.subject, errors)
@@ -136,23 +143,31 @@ def _rows(kind: FeedKind, content: bytes, errors: Errors, *, control: str | None
     """Lines as {column: value} with their numbers in the file; a control line as {control: the rest}."""
     columns = COLUMNS[kind]
     reader = csv.reader(io.StringIO(_text(content), newline=""))
-    header = [name.strip() for name in next(reader, [])]
-    if tuple(header) != columns:
+    _, header = next(_records(reader, len(columns)), (1, []))
+    if tuple(name.strip() for name in header) != columns:
         raise FeedRejected(FieldError("line 1", "wrong-header", {"line": 1, "expected": ",".join(columns)}))
     found: list[tuple[int, dict[str, str]]] = []
-    for values in reader:
-        number = reader.line_num
-        if not values:
-            continue
+    for number, values in _records(reader, len(columns)):
         if control is not None and values[0].strip() == control:
             found.append((number, {control: "\t".join(value.strip() for value in values[1:])}))
         elif len(values) != len(columns):
             errors.add(number, "line", "wrong-columns", expected=len(columns))
         else:
             found.append((number, {name: value.strip() for name, value in zip(columns, values, strict=True)}))
-        if len(found) > LINES_MAX + 1:
+        if len(found) > LINES_MAX + (control is not None):
             raise FeedRejected(FieldError(f"line {number}", "too-many-lines", {"line": number, "most": LINES_MAX}))
     return found
+
+
+def _records(reader: Any, expected: int) -> Iterator[tuple[int, list[str]]]:
+    """The lines that are not empty, with their numbers. Raises FeedRejected where a quote is never closed."""
+    try:
+        for values in reader:
+            if values:
+                yield reader.line_num, values
+    except csv.Error:  # a field of more than 131,072 characters
+        number = reader.line_num
+        raise FeedRejected(FieldError(f"line {number}", "wrong-columns", {"line": number, "expected": expected})) from None
 
 
 def _text(content: bytes) -> str:
@@ -175,7 +190,7 @@ def _points(written: str, number: int, errors: Errors) -> int:
 
 def _day(written: str, number: int, errors: Errors) -> date:
     try:
-        if len(written) != 10:
+        if not DAY.fullmatch(written):  # ISO 8601 has weeks too
             raise ValueError
         return date.fromisoformat(written)
     except ValueError:

@@ -61,6 +61,12 @@ class AccountClosed(DomainError):
     """A closed account stays closed."""
 
 
+def state_in_force(state: AccountState, until: datetime | None, now: datetime) -> AccountState:
+    """The state that counts at an instant: one that was set until a moment is over then, but closed is closed."""
+    over = until is not None and until <= now and state is not AccountState.CLOSED
+    return AccountState.ACTIVE if over else state
+
+
 @dataclass(slots=True)
 class Lot:
     """Points that came together and expire together."""
@@ -126,9 +132,8 @@ class Book:
     is_changed: bool = False
 
     def state_at(self, now: datetime) -> AccountState:
-        """The state in force: one that was set until a moment ends by itself."""
-        over = self.state_until is not None and self.state_until <= now
-        return AccountState.ACTIVE if over else self.state
+        """The state in force: one that was set until a moment ends by itself, a closed account never opens."""
+        return state_in_force(self.state, self.state_until, now)
 
     def available(self, today: date) -> int:
         """What can be redeemed today: neither held nor expired."""
