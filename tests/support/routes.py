@@ -1,0 +1,236 @@
+"""Every route of the three services: who may call it, and a request that succeeds.
+
+The tables are written by hand, so that they are a second opinion on what the code declares; a test compares them with the
+OpenAPI documents, so that a route that is not here cannot be forgotten.
+"""
+
+import itertools
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+import httpx
+
+from services.catalog.workbooks.writing import write_workbook
+from tests.support import fulfillment as wishes
+from tests.support.catalog import ACTOR, CAMPAIGN, XLSX, wish, workbook_cells
+from tests.support.world import World
+
+Service = Literal["catalog", "redemption", "fulfillment"]
+SERVICES: tuple[Service, ...] = get_args(Service)
+SOMEWHERE = "/v1/no-such-address"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A request; `caller` names one of `World.callers()`."""
+
+    caller: str
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    """JSON, or bytes of `media`."""
+    media: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def content(self) -> bytes:
+        """The body's bytes."""
+        if self.body is None:
+            return b""
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of a service."""
+
+    service: Service
+    method: str
+    path: str
+    callers: frozenset[str]
+    """Who may call, as `kind:scope` or `staff:role`."""
+    sample: Callable[[World], Sample]
+    """A fresh request each time, never sent before."""
+    whose: str = ""
+    """Why another principal's object does not exist for the caller, or nothing where the answer depends on nobody."""
+    reads: str = ""
+    """Why a POST changes nothing and so takes no key."""
+
+    @property
+    def name(self) -> str:
+        """As a test is named after it."""
+        return f"{self.service} {self.method} {self.path}"
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it is a public write that moves value under no number of its caller's."""
+        return self.method in ("POST", "PATCH") and self.path.startswith("/v1/") and not self.reads
+
+    async def send(self, world: World, sample: Sample, **changed: Any) -> httpx.Response:
+        """Send a request; keywords replace parts of it. `authorization` replaces the caller's header."""
+        authorization = changed.pop("authorization", None)
+        sample = replace(sample, **changed)
+        caller = world.callers()[sample.caller] if authorization is None else authorization
+        headers: dict[str, str] = {**caller}
+        if sample.body is not None:
+            headers["Content-Type"] = sample.media
+        headers |= sample.headers
+        return await world.client(self.service).request(
+            self.method,
+            self.path.format(**sample.path),
+            params=sample.query,
+            content=sample.content,
+            headers=headers,
+        )
+
+
+def _key() -> dict[str, str]:
+    return {"Idempotency-Key": str(uuid.uuid4())}
+
+
+def _number() -> dict[str, str]:
+    return {"request_number": f"G-{next(_numbers)}"}
+
+
+def _bulk(*items: Mapping[str, Any]) -> dict[str, Any]:
+    return {"actor": ACTOR, "items": list(items)}
+
+
+def _redeem(world: World) -> Sample:
+    line = {"offer_id": world.offer_id, "offer_version": 1, "quantity": 1}
+    return Sample("owner", body={"mode": "points", "campaign": CAMPAIGN, "lines": [line]}, headers=_key())
+
+
+def _workbook(world: World) -> Sample:
+    cells = workbook_cells(campaign=[world.another_campaign()])
+    return Sample("campaign manager", body=write_workbook(cells), media=XLSX, headers=_key())
+
+
+def _feed(world: World) -> Sample:
+    content = "customer_number,subject,name,phone,tier,language\nN1,somebody,客户,13800000000,gold,zh_hans\n"
+    path = {"kind": "customers", "name": f"generated-{next(_numbers)}"}
+    return Sample("bank feeds", path, body=content.encode(), media="text/csv")
+
+
+def _use(world: World) -> Sample:
+    return Sample("till", _number(), body={"code": world.next_code(), "till_reference": "R-1"})
+
+
+def _customer(world: World) -> Sample:
+    return Sample("owner", {"customer_id": world.owner_id})
+
+
+def _as_of(world: World) -> Sample:
+    return Sample("owner", {"customer_id": world.owner_id}, {"moment": "2026-01-01T00:00:00+08:00"})
+
+
+def _fulfilment(world: World) -> Sample:
+    return Sample("redemption", body=_bulk(wishes.wish(wishes.line(), subject="customer-of-nobody")))
+
+
+def _account_state(world: World) -> Sample:
+    return Sample("supervisor", {"customer_id": world.bystander_id}, body={"state": "no_earn", "reason": "a generated test"})
+
+
+def _voucher(world: World) -> Sample:
+    return Sample("owner", {"voucher_id": world.voucher_id})
+
+
+def _redemption(world: World) -> Sample:
+    return Sample("owner", {"redemption_id": world.redemption_id})
+
+
+def _offer_version(world: World) -> Sample:
+    return Sample("redemption", {"offer_id": world.offer_id, "number": "1"})
+
+
+def _of(*callers: str) -> frozenset[str]:
+    return frozenset(callers)
+
+
+READERS = _of("customer:catalog:read", "service:internal", "service:campaigns:write") | {
+    f"staff:{role}" for role in ("agent", "reviewer", "supervisor", "branch", "campaign_manager", "auditor")
+}
+MANAGERS = _of("staff:campaign_manager", "service:campaigns:write")
+INTERNAL, BOOKS = _of("service:internal"), _of("service:internal", "service:reconcile:read")
+DESK = _of("staff:agent", "staff:supervisor", "staff:branch", "staff:auditor")
+POINTS = DESK | {"customer:points:read"}
+VOUCHERS = DESK | {"customer:vouchers:read"}
+TASKS = _of("service:tasks:write", "staff:administrator", "staff:supervisor")
+TILL = _of("merchant:vouchers:use")
+OWN = "a customer sees their own alone"
+TILLS_OWN = "a request number belongs to the terminal that sent it"
+
+ROUTES = [
+    Route("catalog", "PUT", "/internal/v1/reservations", INTERNAL, lambda w: Sample("redemption", body=_bulk(wish()))),
+    Route("catalog", "GET", "/internal/v1/reservations", BOOKS, lambda w: Sample("redemption")),
+    Route(
+        "catalog", "PUT", "/internal/v1/reservations/releases", INTERNAL,
+        lambda w: Sample("redemption", body=_bulk({"id": str(uuid.uuid4())})),
+    ),
+    Route(
+        "catalog", "PUT", "/internal/v1/reservations/consumptions", INTERNAL,
+        lambda w: Sample("redemption", body=_bulk({"id": str(uuid.uuid4())})),
+    ),
+    Route("catalog", "GET", "/internal/v1/merchants", INTERNAL, lambda w: Sample("redemption")),
+    Route("catalog", "GET", "/internal/v1/offers/{offer_id}/versions/{number}", INTERNAL, _offer_version),
+    Route("catalog", "GET", "/internal/v1/breaks", BOOKS, lambda w: Sample("redemption")),
+    Route("catalog", "GET", "/v1/campaigns", READERS, lambda w: Sample("owner")),
+    Route("catalog", "GET", "/v1/campaigns/{code}/offers", READERS, lambda w: Sample("owner", {"code": CAMPAIGN})),
+    Route("catalog", "GET", "/v1/offers/{offer_id}", READERS, lambda w: Sample("owner", {"offer_id": w.offer_id})),
+    Route("catalog", "POST", "/v1/workbooks", MANAGERS, _workbook),
+    Route(
+        "catalog", "GET", "/v1/campaigns/{code}/versions/{number}/workbook", MANAGERS,
+        lambda w: Sample("campaign manager", {"code": CAMPAIGN, "number": "1"}),
+    ),
+    Route(
+        "catalog", "POST", "/v1/campaigns/{code}/versions/{number}/publication", MANAGERS,
+        lambda w: Sample("campaign manager", {"code": CAMPAIGN, "number": "1"}, headers=_key()),
+    ),
+    Route("redemption", "POST", "/v1/redemptions", _of("customer:redemptions:write"), _redeem),
+    Route("redemption", "GET", "/v1/redemptions", _of("customer:redemptions:read"), lambda w: Sample("owner")),
+    Route("redemption", "GET", "/v1/redemptions/{redemption_id}", DESK | {"customer:redemptions:read"}, _redemption, OWN),
+    Route("redemption", "GET", "/v1/customers/{customer_id}/points", POINTS, _customer, OWN),
+    Route("redemption", "GET", "/v1/customers/{customer_id}/points/as-of", POINTS, _as_of, OWN),
+    Route("redemption", "GET", "/v1/customers/{customer_id}/points/statement", POINTS, _customer, OWN),
+    Route("redemption", "GET", "/v1/customers/{customer_id}/points/statement.csv", POINTS, _customer, OWN),
+    Route(
+        "redemption", "PUT", "/v1/customers/{customer_id}/account-state", _of("staff:supervisor", "staff:administrator"),
+        _account_state,
+    ),
+    Route("redemption", "GET", "/v1/me", _of("customer:points:read"), lambda w: Sample("owner")),
+    Route(
+        "redemption", "POST", "/v1/customers/search", _of("staff:agent", "staff:supervisor", "staff:branch"),
+        lambda w: Sample("agent", body={"phone": "138 0000 0000"}),
+        reads="finds customers by a telephone number that shall stand in no address; it writes that somebody looked",
+    ),
+    Route("redemption", "PUT", "/v1/feeds/{kind}/{name}", _of("service:feeds:write", "staff:administrator"), _feed),
+    Route(
+        "redemption", "GET", "/internal/v1/reconciliation",
+        _of("service:reconcile:read", "staff:auditor", "staff:administrator"), lambda w: Sample("operations"),
+    ),
+    Route("fulfillment", "PUT", "/v1/uses/{request_number}", TILL, _use, TILLS_OWN),
+    Route("fulfillment", "GET", "/v1/uses/{request_number}", TILL, lambda w: Sample("till", {"request_number": w.use}), TILLS_OWN),
+    Route("fulfillment", "PUT", "/v1/uses/{request_number}/reversal", TILL, lambda w: Sample("till", _number()), TILLS_OWN),
+    Route(
+        "fulfillment", "POST", "/v1/verifications", _of("merchant:vouchers:verify"),
+        lambda w: Sample("till", body={"code": w.code}),
+        reads="asks about a code that shall stand in no address",
+    ),
+    Route("fulfillment", "PUT", "/internal/v1/fulfillments", INTERNAL, _fulfilment),
+    Route("fulfillment", "GET", "/internal/v1/fulfillments", BOOKS, lambda w: Sample("redemption")),
+    Route("fulfillment", "GET", "/internal/v1/breaks", BOOKS, lambda w: Sample("redemption")),
+    Route("fulfillment", "GET", "/v1/vouchers", _of("customer:vouchers:read"), lambda w: Sample("owner")),
+    Route("fulfillment", "GET", "/v1/customers/{customer_id}/vouchers", VOUCHERS, _customer, OWN),
+    Route("fulfillment", "GET", "/v1/vouchers/{voucher_id}", VOUCHERS, _voucher, OWN),
+    Route("fulfillment", "GET", "/v1/vouchers/{voucher_id}/code", _of("customer:vouchers:read"), _voucher, OWN),
+    *(
+        Route(service, "GET", "/internal/v1/tasks", TASKS, lambda w: Sample("supervisor"))
+        for service in SERVICES
+    ),
+]  # fmt: skip
+BY_NAME = {route.name: route for route in ROUTES}

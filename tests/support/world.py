@@ -1,0 +1,177 @@
+"""A running suite with somebody in it: two customers, vouchers, a use, and a token for every kind of caller."""
+
+import itertools
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from services.catalog.campaigns.domain import offer_id
+from tests.support.catalog import CAMPAIGN, batch_row, campaign_row, merchant_row, reward_row, row
+from tests.support.fulfillment import know_merchants
+from tests.support.postgres import TestDatabase
+from tests.support.suite import Suite, running_suite
+from tests.support.tokens import Issuer, bearer
+
+ROLES = ("agent", "reviewer", "supervisor", "branch", "campaign_manager", "auditor", "administrator")
+SERVICE_SCOPES = ("internal", "feeds:write", "reconcile:read", "campaigns:write", "tasks:write")
+CUSTOMER_SCOPES = ("catalog:read", "points:read", "redemptions:read", "redemptions:write", "vouchers:read")
+TILL_SCOPES = ("vouchers:verify", "vouchers:use")
+_campaigns = itertools.count(1)
+
+
+@dataclass
+class World:
+    """Who and what is there."""
+
+    suite: Suite
+    owner: str
+    """The subject under which the customer signs in to whom everything here belongs."""
+    stranger: str
+    """Another customer, with points of their own and nothing else."""
+    owner_id: str
+    bystander_id: str
+    """A third customer, whose account tests may change."""
+    redemption_id: str
+    voucher_id: str
+    code: str
+    """Of a voucher that nobody uses here."""
+    use: str
+    """The request number of a use at M001, T01."""
+    _codes: Iterator[str] = field(repr=False)
+
+    @property
+    def issuer(self) -> Issuer:
+        """Who signs the tokens."""
+        return self.suite.issuer
+
+    @property
+    def offer_id(self) -> str:
+        """The offer of the campaign in force."""
+        return str(offer_id(CAMPAIGN, "O1"))
+
+    def next_code(self) -> str:
+        """The code of a voucher that was never shown to a till."""
+        return next(self._codes)
+
+    def another_campaign(self) -> dict[str, Any]:
+        """A campaign that was never loaded."""
+        return campaign_row(code=f"GEN-{next(_campaigns)}")
+
+    def app(self, service: str) -> FastAPI:
+        """A service's application."""
+        apps = {"catalog": self.suite.catalog.app, "redemption": self.suite.redemption, "fulfillment": self.suite.fulfillment}
+        return apps[service]
+
+    def client(self, service: str) -> httpx.AsyncClient:
+        """A client of one of the services."""
+        return {"catalog": self.suite.catalog.client, "redemption": self.suite.client, "fulfillment": self.suite.tills}[service]
+
+    def callers(self) -> dict[str, dict[str, str]]:
+        """The Authorization header of everybody who succeeds somewhere."""
+        return {
+            "owner": self.issuer.customer(self.owner),
+            "till": self.issuer.till("M001", "T01"),
+            "agent": self.issuer.staff("agent"),
+            "supervisor": self.issuer.staff("supervisor"),
+            "campaign manager": self.issuer.staff("campaign_manager"),
+            "redemption": self.issuer.service("redemption", "internal"),
+            "operations": self.issuer.service("operations", "reconcile:read"),
+            "bank feeds": self.issuer.service("bank-feeds", "feeds:write"),
+        }
+
+    def by_grant(self) -> dict[str, dict[str, str]]:
+        """A token for each single scope and role, by `kind:scope` or `staff:role`: it allows that and nothing else."""
+        tokens = {f"staff:{role}": self.issuer.staff(role) for role in ROLES}
+        tokens |= {f"service:{scope}": self.issuer.service("operations", scope) for scope in SERVICE_SCOPES}
+        for scope in CUSTOMER_SCOPES:
+            tokens[f"customer:{scope}"] = bearer(self.issuer.token("customer", self.owner, scope=scope, client_id="mobile-app"))
+        till = {"merchant": "M001", "terminal": "T01"}
+        for scope in TILL_SCOPES:
+            tokens[f"merchant:{scope}"] = bearer(self.issuer.token("merchant", "till:M001:T01", scope=scope, **till))
+        return tokens
+
+    def powerless(self) -> dict[str, dict[str, str]]:
+        """Valid tokens that allow nothing, among them words of other kinds of callers: a scope is not a role."""
+        everything = " ".join((*CUSTOMER_SCOPES, *TILL_SCOPES, *SERVICE_SCOPES))
+        return {
+            "a customer without scopes": bearer(self.issuer.token("customer", self.owner)),
+            "a customer with staff's roles": bearer(self.issuer.token("customer", self.owner, roles=list(ROLES))),
+            "staff without roles": self.issuer.staff(),
+            "staff with everybody's scopes": self.issuer.staff(scope=everything),
+            "a till without scopes": bearer(
+                self.issuer.token("merchant", "till:M001:T01", merchant="M001", terminal="T01", roles=list(ROLES))
+            ),
+            "a service without scopes": self.issuer.service("operations", ""),
+        }
+
+    def invalid(self) -> dict[str, dict[str, str]]:
+        """What is no token of ours."""
+        stranger, kind = Issuer(), ("customer", self.owner)
+        scope = " ".join(CUSTOMER_SCOPES)
+        good = self.issuer.token(*kind, scope=scope)
+        head, body, signature = good.split(".")
+        return {
+            "nobody": {},
+            "an expired token": bearer(self.issuer.token(*kind, scope=scope, seconds=-60)),
+            "a token signed by another": bearer(stranger.token(*kind, scope=scope)),
+            "a token for another audience": bearer(self.issuer.token(*kind, scope=scope, aud="another")),
+            "a token of another issuer": bearer(self.issuer.token(*kind, scope=scope, iss="https://another.test")),
+            "a token that was changed": bearer(f"{head}.{body[:-2]}AA.{signature}"),
+            "a token without a signature": bearer(f"{head}.{body}."),
+            "another scheme": {"Authorization": f"Basic {good}"},
+            "no words": {"Authorization": "Bearer "},
+        }
+
+
+@asynccontextmanager
+async def running_world(database_of: Callable[[str], TestDatabase], issuer: Issuer) -> AsyncIterator[World]:
+    """The three services with a campaign in force. Bulk calls of tests leave reservations of nobody's: books are not compared."""
+    databases: dict[str, TestDatabase] = {}
+
+    def remembered(service: str) -> TestDatabase:
+        return databases.setdefault(service, database_of(service))
+
+    async with running_suite(remembered, issuer, check=False) as suite:
+        await suite.catalog.open(
+            rewards=[reward_row(merchants="M001")],
+            merchants=[merchant_row(), merchant_row("M002")],
+            terminals=[row("terminals", merchant=m, code="T01", location="前台") for m in ("M001", "M002")],
+            stock_batches=[batch_row(quantity=1_000_000)],
+        )
+        know_merchants(databases["fulfillment"], "M001", "M002")
+        owner, stranger, bystander = await suite.add_customers(10_000_000, 5_000, 0)
+        redeemed = [await suite.redeem(owner, ("O1", 100)), await suite.redeem(owner)]
+        assert [answer.status_code for answer in redeemed] == [201, 201], redeemed[0].text
+        await suite.drain()
+        codes = await _codes(suite, owner)
+        use = f"U-{uuid.uuid4().hex[:8]}"
+        used = await suite.tills.put(f"/v1/uses/{use}", json={"code": codes.pop()[1]}, headers=issuer.till())
+        assert used.status_code == 200, used.text
+        voucher_id, code = codes.pop()
+        yield World(
+            suite=suite,
+            owner=owner,
+            stranger=stranger,
+            owner_id=(await suite.me(owner))["customer_id"],
+            bystander_id=(await suite.me(bystander))["customer_id"],
+            redemption_id=redeemed[1].json()["id"],
+            voucher_id=voucher_id,
+            code=code,
+            use=use,
+            _codes=iter([code for _, code in codes]),
+        )
+
+
+async def _codes(suite: Suite, subject: str) -> list[tuple[str, str]]:
+    headers = suite.issuer.customer(subject)
+    listed = await suite.tills.get("/v1/vouchers", headers=headers, params={"limit": 100})
+    found = []
+    for voucher in listed.json()["items"]:
+        answer = await suite.tills.get(f"/v1/vouchers/{voucher['id']}/code", headers=headers)
+        found.append((voucher["id"], answer.json()["code"]))
+    return found
