@@ -1,55 +1,33 @@
 """The `huangou` command: the suite on this machine, started, migrated and asked for tokens."""
 
 import asyncio
-import os
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import wraps
-from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import typer
 
+from deploy.local import operating
 from deploy.local.failure import CannotStart
-from deploy.local.folders import locked, make_folder, require_free_disk
-from deploy.local.installation import load_installation
-from deploy.local.suite import CHECKOUT, Ports, Suite
+from deploy.local.folders import locked, require_free_disk
+from deploy.local.here import said_in_a_sentence, suite_here
+from deploy.local.suite import CHECKOUT, Suite
 from deploy.local.supervisor import Supervisor
 from deploy.local.tokens import obtain_token
 from deploy.postgres.provision import SERVICES
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The points-redemption suite on one machine.")
-P = ParamSpec("P")
-
-
-def said_in_a_sentence(command: Callable[P, None]) -> Callable[P, None]:
-    """A command whose failures are one sentence and exit code 1, not a traceback."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except CannotStart as reason:
-            typer.echo(str(reason), err=True)
-            raise typer.Exit(1) from None
-
-    return run
-
-
-def suite_here() -> Suite:
-    """The suite of this checkout; HUANGOU_STATE and HUANGOU_PORT_BASE name another folder of state and other ports."""
-    state = make_folder(Path(os.environ.get("HUANGOU_STATE", CHECKOUT / ".huangou")).resolve(), 0o700)
-    base = os.environ.get("HUANGOU_PORT_BASE", "8100")
-    if not base.isdecimal() or not 1024 <= int(base) <= 65_000:
-        raise CannotStart("HUANGOU_PORT_BASE is a number from 1024 to 65000.")
-    return Suite(state, Ports(int(base)), load_installation(state))
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="The points-redemption suite on one machine.",
+    epilog="Exit codes: 0 done; 1 refused, failed or something found, with the reason; 2 the command line is wrong.",
+)
 
 
 @app.command()
 @said_in_a_sentence
 def up() -> None:
-    """Start everything and run until Ctrl-C."""
+    """Start everything and run until Ctrl-C; data stays."""
     asyncio.run(run_until_told(suite_here()))
 
 
@@ -60,10 +38,31 @@ async def run_until_told(suite: Suite) -> None:
     with locked(suite.state):
         try:
             async with Supervisor(suite.stages(server), suite.state, folder=CHECKOUT) as supervisor:
-                supervisor.report(f"everything is ready; logs are in {suite.state / 'logs'}; Ctrl-C stops it")
+                supervisor.report("everything is ready")
+                typer.echo(where_it_is(suite))
                 await supervisor.until_told()
         finally:
             server.close()
+
+
+def where_it_is(suite: Suite) -> str:
+    """Addresses, how to get a token, where the logs are and how to stop."""
+    ports = suite.ports
+    addresses = [f"  {service:<12} {ports.url(ports.api(service))}" for service in SERVICES]
+    return "\n".join(
+        (
+            "",
+            *addresses,
+            f"  {'identity':<12} {ports.url(ports.identity)}   the sandbox's; sign in as anybody",
+            f"  {'postgresql':<12} 127.0.0.1:{ports.postgres}",
+            "",
+            "  a token:     .venv/bin/huangou token customer-00001     (or agent-1, till:M001:T01, operations, ...)",
+            "  sample data: .venv/bin/huangou import samples/autumn-campaign.xlsx --publish",
+            f"  logs:        {suite.state / 'logs'}",
+            "  stop:        Ctrl-C; the data stays",
+            "",
+        )
+    )
 
 
 @app.command()
@@ -106,10 +105,16 @@ def token(who: Annotated[str, typer.Argument(help="customer-00001, agent-1, till
     typer.echo(obtain_token(suite.ports.url(suite.ports.identity), who, suite.secrets))
 
 
+app.command("import")(operating.import_workbook)
+app.command("export")(operating.export_workbook)
+app.command("feed")(operating.feed)
+app.command("reconcile")(operating.reconcile)
+app.command("tasks")(operating.tasks)
+
+
 async def _provision_and_migrate(suite: Suite) -> None:
     typer.echo(await suite.provision())
-    for service in SERVICES:
-        typer.echo(await suite.migrate(service))
+    typer.echo(await suite.migrate())
 
 
 def _is_up(suite: Suite) -> bool:

@@ -70,10 +70,9 @@ class Suite:
         """What to start, in order; each stage waits for the one before."""
         services = [program for service in SERVICES for program in (self._api(service), self._worker(service))]
         return [
-            [self._postgres(server)],
+            [self._postgres(server), self._identity()],
             [self.provision],
-            [self._migration(service) for service in SERVICES],
-            [self._identity()],
+            [self.migrate],
             [*services],
         ]
 
@@ -83,23 +82,23 @@ class Suite:
         await asyncio.to_thread(provision, url, self.secrets.role_passwords())
         return "databases and roles are there"
 
-    async def migrate(self, service: str) -> str:
-        """Run a service's migrations as its owner, in a process of their own. Raises CannotStart with their last words."""
-        variable = f"{service.upper()}_OWNER_DATABASE_URL"
+    async def migrate(self) -> str:
+        """Run all migrations as the databases' owners, in a process of its own. Raises CannotStart with its last words."""
+        owners = {f"{service.upper()}_OWNER_DATABASE_URL": self.database_url(service, "owner") for service in SERVICES}
         process = await asyncio.create_subprocess_exec(
-            *tethered([sys.executable, "-m", "shared.migrations", service], farewell=signal.SIGTERM),
+            *tethered([sys.executable, "-m", "deploy.local.migrating"], farewell=signal.SIGTERM),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=CHECKOUT,
-            env={**os.environ, variable: self.database_url(service, "owner")},
+            env={**os.environ, **owners},
             start_new_session=True,
         )
         output, _ = await process.communicate()
         words = output.decode(errors="replace").strip().splitlines() or ["nothing was said"]
         if process.returncode != 0:
-            raise CannotStart(f"The migrations of {service} failed: {words[-1]}")
-        return f"{service}'s database is migrated"
+            raise CannotStart(f"The migrations failed: {words[-1]}")
+        return f"migrations are done: {', '.join(words[-len(SERVICES) :])}"
 
     def service_environment(self, service: str) -> dict[str, str]:
         """The variables from which a service's API and worker read their settings."""
@@ -146,18 +145,12 @@ class Suite:
             run_as=lesser_user(),
         )
 
-    def _migration(self, service: str) -> Step:
-        async def step() -> str:
-            return await self.migrate(service)
-
-        return step
-
     def _identity(self) -> Program:
         address = self.ports.url(self.ports.identity)
         return Program(
             name="sandbox identity",
             command=lambda descriptor: _uvicorn("deploy.sandbox.identity.app", descriptor),
-            is_ready=answers(f"{address}/livez"),
+            is_ready=answers(self.ports.identity, "/livez"),
             port=self.ports.identity,
             environment={
                 "SANDBOX_IDENTITY_ISSUER": address,
@@ -171,7 +164,7 @@ class Suite:
         return Program(
             name=service,
             command=lambda descriptor: _uvicorn(f"services.{service}.app", descriptor),
-            is_ready=answers(f"{self.ports.url(self.ports.api(service))}/readyz"),
+            is_ready=answers(self.ports.api(service), "/readyz"),
             port=self.ports.api(service),
             environment=self.service_environment(service),
         )
@@ -180,7 +173,7 @@ class Suite:
         return Program(
             name=f"{service} worker",
             command=lambda _descriptor: [sys.executable, "-m", f"services.{service}.worker"],
-            is_ready=answers(f"{self.ports.url(self.ports.worker(service))}/readyz"),
+            is_ready=answers(self.ports.worker(service), "/readyz"),
             own_port=self.ports.worker(service),
             environment=self.service_environment(service),
         )

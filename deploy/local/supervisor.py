@@ -23,6 +23,7 @@ from deploy.local.processes import tethered
 from deploy.local.program import Program
 
 READY_SECONDS_MAX = 90.0
+LOOK_EVERY_SECONDS = 0.1
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 10.0
 STEADY_SECONDS = 30.0
 LOG_BYTES_MAX = 10 * 1024 * 1024
@@ -92,6 +93,12 @@ class Supervisor:
         """Say what happened, with the seconds since the start."""
         self._say(f"{time.monotonic() - self._began:6.1f} s  {sentence}")
 
+    def process_of(self, name: str) -> int:
+        """The process id of a program, as it runs now. Raises KeyError when there is no such program."""
+        found = {running.program.name: running.process for running in self._running}[name]
+        assert found is not None
+        return found.pid
+
     def _open_sockets(self) -> dict[str, socket.socket]:
         """Open every listening socket before anything starts, so that a taken port is said at once."""
         programs = [each for stage in self._stages for each in stage if isinstance(each, Program)]
@@ -106,6 +113,8 @@ class Supervisor:
         sockets = self._open_sockets()
         for stage in self._stages:
             programs = [Running(each, sockets.get(each.name)) for each in stage if isinstance(each, Program)]
+            if programs:
+                self.report(f"starting {', '.join(each.program.name for each in programs)}")
             self._running += programs
             try:
                 async with asyncio.TaskGroup() as group:
@@ -171,7 +180,7 @@ class Supervisor:
         while process.returncode is None and time.monotonic() < deadline:
             if await running.program.is_ready(process.pid):
                 return True
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
         return False
 
     async def _stop(self) -> None:

@@ -54,7 +54,7 @@ def program(name: str, port: int, how: str) -> Program:
     return Program(
         name=name,
         command=command,
-        is_ready=answers(f"http://127.0.0.1:{port}/"),
+        is_ready=answers(port, "/"),
         port=port,
         environment={"PYTHONPATH": str(CHECKOUT)},
         stop_seconds=1.0 if how == "deaf" else 15.0,

@@ -54,9 +54,7 @@ class Machine:
         stages = self.suite.stages(self.server)
         with locked(self.suite.state):
             try:
-                async with Supervisor(
-                    [stages[0], stages[1], stages[3]], self.suite.state, folder=CHECKOUT, say=self.said.append
-                ):
+                async with Supervisor(stages[:2], self.suite.state, folder=CHECKOUT, say=self.said.append):
                     yield self
             finally:
                 self.server.close()

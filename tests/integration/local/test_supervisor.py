@@ -97,8 +97,10 @@ def test_stages_start_in_order_and_stop_in_reverse(start: Start, tmp_path: Path)
     run.read_until("all ready")
     said = [line.split("s  ")[1] for line in run.lines]
     assert said == [
+        "starting first",
         f"first is ready on http://127.0.0.1:{run.port}",
         "the step is taken",
+        "starting second",
         f"second is ready on http://127.0.0.1:{run.port + 1}",
         "all ready",
     ]
