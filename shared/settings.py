@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+LEASE_SECONDS = 30.0
+
 
 class SecretBytes(bytes):
     """Bytes that do not show themselves."""
@@ -50,6 +52,8 @@ class ServiceSettings(BaseSettings):
     pgbouncer: bool = False
     otlp_endpoint: str | None = None
     worker_port: int | None = Field(default=None, ge=1, le=65535)
+    task_lease_seconds: float = Field(default=LEASE_SECONDS, ge=1, le=600)
+    """How long whoever works on a task has it to itself; longer than any step. After a crash the next one waits for its end."""
 
     @field_validator("bank_timezone", mode="before")
     @classmethod

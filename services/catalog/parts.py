@@ -59,7 +59,7 @@ def make_parts(settings: Settings, *, clock: Clock | None = None) -> Parts:
     return Parts(
         database=database,
         clock=clock,
-        tasks=Tasks(task_tables),
+        tasks=Tasks(task_tables, lease_seconds=settings.task_lease_seconds),
         once=Once(database, clock, Keys(idempotency_keys)),
         versions=Versions(database, audit, settings.bank_timezone),
         browsing=Browsing(

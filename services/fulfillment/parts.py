@@ -68,7 +68,7 @@ def make_parts(settings: Settings, *, clock: Clock | None = None, transport: htt
     """Connects to nothing yet. Tests replace the clock, and what stands for the network."""
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.pool_size, pgbouncer=settings.pgbouncer)
     clock = clock or DatabaseClock()
-    audit, tasks = Audit(audit_entries), Tasks(task_tables)
+    audit, tasks = Audit(audit_entries), Tasks(task_tables, lease_seconds=settings.task_lease_seconds)
     safe = CodeSafe(Vault(settings.voucher_keys), settings.voucher_pepper)
     fulfillments = Fulfillments(database, clock, audit, Issuing(audit, safe, settings.bank_timezone))
     window = timedelta(minutes=settings.reversal_minutes_max)

@@ -86,7 +86,7 @@ def make_parts(settings: Settings, *, clock: Clock | None = None, transport: htt
         settings=settings,
         database=database,
         clock=clock,
-        tasks=Tasks(task_tables),
+        tasks=Tasks(task_tables, lease_seconds=settings.task_lease_seconds),
         keys=keys,
         audit=Audit(audit_entries),
         cursors=Cursors(settings.cursor_key),

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.ids import new_id
 from shared.metrics import FENCES_LOST
 from shared.sets import insert_rows
+from shared.settings import LEASE_SECONDS
 from shared.tasks.tables import TaskTables
 
-LEASE_SECONDS = 30.0
 CLAIMS_UNRETURNED_MAX = 5
 SUSPECT_FROM_CLAIMS = 2
 BACKOFF_FIRST_SECONDS = 0.2
