@@ -8,16 +8,14 @@ from services.catalog.campaigns.domain import (
     OlderVersion,
     VersionNotFound,
 )
-from services.catalog.versions.domain import WorkbookTooLarge
 from services.catalog.workbooks.errors import DETAILS, WorkbookRefused
-from shared.problems import NOT_FOUND, TOO_LARGE, Catalogue, problem
+from shared.problems import NOT_FOUND, Catalogue, problem
 
 CATALOGUE = Catalogue(
     own={
         CampaignNotFound: NOT_FOUND,
         VersionNotFound: NOT_FOUND,
         OfferNotFound: NOT_FOUND,
-        WorkbookTooLarge: TOO_LARGE,
         WorkbookRefused: problem(
             "workbook-refused", 422, "工作簿有 {count} 处错误，未载入任何内容。", "工作簿有 {count} 處錯誤，未載入任何內容。",
             "The workbook has {count} errors; nothing of it was loaded.",

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog.answers import FOR_EVER, cached_answer, encode
 from services.catalog.reservations.schemas import VERSION_MAX
-from services.catalog.versions.domain import WorkbookTooLarge
 from services.catalog.versions.schemas import LoadedView, PublishedView
 from services.catalog.versions.use_cases import Versions
 from services.catalog.workbooks.domain import Parsed, parse_workbook
@@ -38,7 +37,13 @@ def version_router(versions: Versions, once: Once) -> APIRouter:
     """The routes."""
     router = new_router()
 
-    @router.post("/v1/workbooks", status_code=201, responses={201: {"model": LoadedView}}, openapi_extra=NEEDS_KEY | _XLSX_BODY)
+    @router.post(
+        "/v1/workbooks",
+        status_code=201,
+        responses={201: {"model": LoadedView}},
+        openapi_extra=NEEDS_KEY | _XLSX_BODY,
+        max_body_size=BYTES_MAX,
+    )
     async def load_workbook(request: Request, who: CampaignManager) -> Response:
         """Load a workbook as the next version of its campaign; all errors at once, or everything is kept."""
         body = await _xlsx(request)
@@ -98,13 +103,8 @@ def _parse(body: bytes) -> Parsed | WorkbookRefused:
 
 
 async def _xlsx(request: Request) -> bytes:
-    """The body, up to the limit for workbooks. Raises UnsupportedMediaType and WorkbookTooLarge."""
+    """The body. Raises UnsupportedMediaType."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media not in (XLSX, "application/octet-stream"):
         raise UnsupportedMediaType
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BYTES_MAX:
-            raise WorkbookTooLarge
-    return bytes(body)
+    return await request.body()

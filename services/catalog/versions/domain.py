@@ -11,7 +11,6 @@ from services.catalog.campaigns.domain import CATEGORIES, Campaign, Content, Off
 from services.catalog.campaigns.words import words_of
 from services.catalog.workbooks.domain import Parsed
 from services.catalog.workbooks.errors import WorkbookError
-from shared.errors import DomainError
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,3 @@ def _moved(parsed: Parsed, sheet: str, standing: Mapping[str, str], code: str) -
         before = standing.get(str(row["code"]))
         if before is not None and before != row["reward"]:
             yield WorkbookError(code, sheet, number, "reward", {"reward": before})
-
-
-class WorkbookTooLarge(DomainError):
-    """The workbook has more bytes than are accepted."""

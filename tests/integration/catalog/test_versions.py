@@ -1,5 +1,6 @@
 """Workbooks become versions: loaded whole or not at all, exported as they came, put in force."""
 
+import hashlib
 import io
 import uuid
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from samples.build import CODE, WORKBOOK
 from services.catalog.campaigns.domain import batch_id, offer_id
 from services.catalog.workbooks.reading import BYTES_MAX
 from services.catalog.workbooks.writing import write_workbook
+from shared.app import JSON_BYTES_MAX
 from tests.support.catalog import (
     CAMPAIGN,
     Catalog,
@@ -209,6 +211,22 @@ async def test_a_body_that_is_too_large_or_no_workbook_is_refused(catalog: Catal
     assert (await catalog.load_bytes(b"{}", **{"Content-Type": "application/json"})).status_code == 415
     refused = await catalog.load_bytes(b"no workbook")
     assert [e["code"] for e in refused.json()["errors"]] == ["not-a-workbook"]
+
+
+async def test_a_workbook_of_a_thousand_rewards_is_loaded_published_and_shown(catalog: Catalog) -> None:
+    """Texts that do not compress: far more bytes than any JSON body may have."""
+    numbers = range(1, 1_001)
+    digest = hashlib.sha256
+    cells = workbook_cells(
+        rewards=[reward_row(f"R{n}", description=digest(b"%d" % n).hexdigest() * 8) for n in numbers],
+        offers=[offer_row(f"O{n}", f"R{n}", price_points=n) for n in numbers],
+        stock_batches=[batch_row(f"B{n}", f"R{n}") for n in numbers],
+    )
+    assert len(write_workbook(cells)) > 2 * JSON_BYTES_MAX
+    assert (await catalog.load(cells)).status_code == 201
+    assert (await catalog.publish(1)).status_code == 200
+    found = await catalog.client.get(f"/v1/campaigns/{CAMPAIGN}/offers?limit=100", headers=catalog.issuer.customer())
+    assert len(found.json()["items"]) == 100
 
 
 @pytest.mark.proves("G40", "X2")
