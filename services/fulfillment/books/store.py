@@ -35,6 +35,9 @@ _CHECKS: dict[str, str] = {
           FROM uses u JOIN vouchers v ON v.id = u.voucher_id
          WHERE u.state = 'live' AND v.state <> 'used'
     """,
+    "use-undecided": """
+        SELECT 'use:' || id AS subject, 'was left undecided' AS detail FROM uses WHERE state = 'asked'
+    """,
     "use-by-foreign-merchant": """
         SELECT 'use:' || u.id AS subject, format('merchant %s does not accept voucher %s', u.merchant, v.id) AS detail
           FROM uses u

@@ -19,7 +19,6 @@ from services.fulfillment.tills.domain import (
     refused,
     replayed_use,
     require_in_window,
-    tombstone,
     used,
 )
 from services.fulfillment.vouchers.domain import VoucherState
@@ -36,10 +35,9 @@ class UseDecision:
 
 @dataclass
 class ReversalDecision:
-    """What a set of reversals comes to."""
+    """What a set of reversals comes to. `reversed` holds the tombstones too."""
 
     outcomes: list[Outcome | DomainError] = field(default_factory=list)
-    tombstones: list[tuple[ReversalRequest, Use]] = field(default_factory=list)
     reversed: list[tuple[ReversalRequest, Use]] = field(default_factory=list)
 
 
@@ -52,7 +50,10 @@ def decide_uses(
     live: Mapping[UUID, Use],
     now: datetime,
 ) -> UseDecision:
-    """Answer each request. `presented` holds the vouchers, locked, by the HMAC of their code; `live` their live uses."""
+    """Answer each request. `known` holds what stood under their numbers; the others have just taken theirs.
+
+    `presented` holds the vouchers, locked, by the HMAC of their code; `live` their live uses.
+    """
     decision = UseDecision()
     numbers, at_work = dict(known), dict(live)
     for request in requests:
@@ -97,16 +98,21 @@ def _facts_of(taken: Use | None, merchant: str) -> dict[str, Any]:
 
 
 def decide_reversals(
-    requests: Sequence[ReversalRequest], *, locked: Mapping[UseKey, Use], now: datetime, window: timedelta
+    requests: Sequence[ReversalRequest],
+    *,
+    tombstones: Mapping[UseKey, Use],
+    locked: Mapping[UseKey, Use],
+    now: datetime,
+    window: timedelta,
 ) -> ReversalDecision:
-    """Answer each reversal. `locked` holds the uses that stand, locked together with their vouchers."""
+    """Answer each reversal. `tombstones` have just taken their numbers; `locked` are the uses that stood under theirs."""
     decision = ReversalDecision()
     numbers = dict(locked)
     for request in requests:
         use = numbers.get(request.key)
         if use is None:
-            use = tombstone(request, now)
-            decision.tombstones.append((request, use))
+            use = tombstones[request.key]
+            decision.reversed.append((request, use))
             decision.outcomes.append(Outcome(use, replayed=False))
         elif use.state is UseState.REVERSED:
             decision.outcomes.append(Outcome(use, replayed=True))

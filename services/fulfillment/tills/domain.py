@@ -23,13 +23,20 @@ UseKey = tuple[str, str, str]
 class UseState(StrEnum):
     """Where a use stands."""
 
+    ASKED = "asked"
+    """Its number is taken and it is being decided; never seen outside of the transaction that decides it."""
     LIVE = "live"
     REFUSED = "refused"
     REVERSED = "reversed"
 
 
 ARROWS: frozenset[tuple[UseState, UseState]] = frozenset(
-    {(UseState.LIVE, UseState.REVERSED), (UseState.REFUSED, UseState.REVERSED)}
+    {
+        (UseState.ASKED, UseState.LIVE),
+        (UseState.ASKED, UseState.REFUSED),
+        (UseState.LIVE, UseState.REVERSED),
+        (UseState.REFUSED, UseState.REVERSED),
+    }
 )
 """Every change of state there is; the database refuses all others too."""
 

@@ -1,6 +1,8 @@
 """Table of uses: one row an attempt of a till, under the number that the till gave it.
 
 States of a use and their arrows, enforced by a trigger that the migration makes:
+    asked   -> live       in the commit that takes the number, so that nobody ever sees `asked`
+    asked   -> refused    likewise
     live    -> reversed
     refused -> reversed   a till that never saw the refusal takes its request back
 A reversal that comes first is a row that begins as `reversed`, so that the late use finds its number taken.
@@ -48,6 +50,7 @@ uses = Table(
     CheckConstraint(f"state IN ({_STATES})", name="state_known"),
     CheckConstraint(f"refusal IN ({_REFUSALS})", name="refusal_known"),
     CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint_whole"),
+    CheckConstraint("state <> 'asked' OR (fingerprint IS NOT NULL AND used_at IS NULL AND refusal IS NULL)", name="asked_open"),
     CheckConstraint("(used_at IS NULL) = (voucher_id IS NULL)", name="used_whole"),
     CheckConstraint("(state = 'reversed') = (reversed_at IS NOT NULL)", name="reversed_with_time"),
     CheckConstraint("state <> 'live' OR (used_at IS NOT NULL AND fingerprint IS NOT NULL)", name="live_whole"),

@@ -1,11 +1,10 @@
-"""What a till asks for. Uses and reversals come as sets: lock, read, decide in plain Python, write net changes once.
+"""What a till asks for. Uses and reversals come as sets: take numbers, lock, decide in plain Python, write net changes once.
 
-The order of locks: vouchers by id, then uses by their numbers. A number that somebody else took meanwhile undoes the whole
-set, which then runs again and finds it. All of it is safe to repeat.
+The order of locks: uses by their numbers, then vouchers by id. All of it is safe to repeat.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -26,22 +25,17 @@ from services.fulfillment.tills.domain import (
     UseRequest,
     UseState,
     VoucherNotFound,
+    tombstone,
 )
 from services.fulfillment.vouchers import store as vouchers
 from services.fulfillment.vouchers.domain import VoucherState, state_at
 from shared.audit import Actor, Audit, Entry
 from shared.clock import Clock, bank_day
-from shared.database import Database, Overloaded
+from shared.database import Database
 from shared.errors import DomainError
 from shared.failpoints import failpoint
 
-RUNS_MAX = 5
-
-D = TypeVar("D")
-
-
-class _NumberTaken(Exception):
-    """Another transaction wrote one of our numbers first."""
+R = TypeVar("R", UseRequest, ReversalRequest)
 
 
 class Tills:
@@ -82,69 +76,82 @@ class Tills:
 
     async def use(self, requests: Sequence[UseRequest]) -> list[Outcome | DomainError]:
         """Use vouchers, each once, whatever the repeats and races (G14, G15). Answers one outcome a request, in order."""
-        decision = await self._until_numbers_stand(lambda conn: self._use(conn, requests), "use")
+        async with self._database.transaction() as conn:
+            decision = await self._use(conn, requests)
+            await failpoint("use.before_commit")
+        await failpoint("use.after_commit")
         return decision.outcomes
 
     async def reverse(self, requests: Sequence[ReversalRequest]) -> list[Outcome | DomainError]:
         """Reverse uses; one that has not come yet never will (G15). Answers one outcome a request, in order."""
-        decision = await self._until_numbers_stand(lambda conn: self._reverse(conn, requests), "reverse")
+        async with self._database.transaction() as conn:
+            decision = await self._reverse(conn, requests)
+            await failpoint("reverse.before_commit")
+        await failpoint("reverse.after_commit")
         return decision.outcomes
 
-    async def _until_numbers_stand(self, work: Callable[[AsyncConnection], Awaitable[D]], name: str) -> D:
-        for _ in range(RUNS_MAX):
-            try:
-                async with self._database.transaction() as conn:
-                    decision = await work(conn)
-                    await failpoint(f"{name}.before_commit")
-            except _NumberTaken:
-                continue
-            await failpoint(f"{name}.after_commit")
-            return decision
-        raise Overloaded
-
     async def _use(self, conn: AsyncConnection, requests: Sequence[UseRequest]) -> UseDecision:
-        presented = await store.lock_presented(conn, [request.code_hmac for request in requests])
+        asked_at = await self._clock.now(conn)
+        admitted = await merchants.admitted(conn, [r.till for r in requests], bank_day(asked_at, self._timezone))
+        first = _first_by_key([request for request in requests if request.till in admitted])
+        fresh = await store.take_numbers(conn, asked_at, list(first.values()))
+        others = {request.key for request in requests} - fresh
+        known = await store.uses_by_key(conn, others) if others else {}
+        presented = await store.lock_presented(conn, [first[key].code_hmac for key in fresh]) if fresh else {}
         now = await self._clock.now(conn)
         taken = [voucher.id for voucher in presented.values() if voucher.state is VoucherState.USED]
-        decision = decide_uses(
-            requests,
-            known=await store.uses_by_key(conn, [request.key for request in requests]),
-            admitted=await merchants.admitted(conn, [r.till for r in requests], bank_day(now, self._timezone)),
-            presented=presented,
-            live=await store.live_uses_of(conn, taken) if taken else {},
-            now=now,
-        )
+        live = await store.live_uses_of(conn, taken) if taken else {}
+        decision = decide_uses(requests, known=known, admitted=admitted, presented=presented, live=live, now=now)
+        await self._write_uses(conn, now, decision)
+        return decision
+
+    async def _write_uses(self, conn: AsyncConnection, now: datetime, decision: UseDecision) -> None:
         if not decision.new:
-            return decision
-        if await store.insert_uses(conn, now, [use for _, use in decision.new]) != len(decision.new):
-            raise _NumberTaken
+            return
         winners = [use.voucher_id for _, use in decision.new if use.voucher_id is not None]
         if winners and await vouchers.mark_used(conn, now, winners) != len(winners):
             raise RuntimeError("a locked voucher was not as it was read")
+        if await store.decide(conn, [use for _, use in decision.new]) != len(decision.new):
+            raise RuntimeError("a number that was taken is gone")
         await self._audit.record(conn, now, [entry for request, use in decision.new for entry in _asked(request.actor, use)])
-        return decision
 
     async def _reverse(self, conn: AsyncConnection, requests: Sequence[ReversalRequest]) -> ReversalDecision:
-        keys = [request.key for request in requests]
-        glimpsed = await store.uses_by_key(conn, keys)
-        if glimpsed:  # a use never changes its voucher, so that what to lock can be read without a lock
-            await store.lock_vouchers(conn, [use.voucher_id for use in glimpsed.values() if use.voucher_id is not None])
-            await store.lock_uses(conn, [use.id for use in glimpsed.values()])
+        asked_at = await self._clock.now(conn)
+        tombstones = {key: tombstone(request, asked_at) for key, request in _first_by_key(requests).items()}
+        fresh = await store.leave_tombstones(conn, asked_at, list(tombstones.values()))
+        others = tombstones.keys() - fresh
+        locked = await self._lock_with_vouchers(conn, others) if others else {}
         now = await self._clock.now(conn)
-        locked = {key: use for key, use in (await store.uses_by_key(conn, keys)).items() if key in glimpsed} if glimpsed else {}
-        decision = decide_reversals(requests, locked=locked, now=now, window=self._window)
-        tombstones = [use for _, use in decision.tombstones]
-        if tombstones and await store.insert_uses(conn, now, tombstones) != len(tombstones):
-            raise _NumberTaken
-        changed = [use for _, use in decision.reversed]
+        decision = decide_reversals(requests, tombstones=tombstones, locked=locked, now=now, window=self._window)
+        await self._write_reversals(conn, now, [use for _, use in decision.reversed if use.key in others])
+        await self._audit.record(
+            conn, now, [entry for request, use in decision.reversed for entry in _taken_back(request.actor, use)]
+        )
+        return decision
+
+    async def _lock_with_vouchers(self, conn: AsyncConnection, keys: Collection[UseKey]) -> dict[UseKey, Use]:
+        """Lock the uses under these numbers, then the vouchers that they hold."""
+        await store.lock_uses(conn, keys)
+        found = await store.uses_by_key(conn, keys)
+        held = [use.voucher_id for use in found.values() if use.voucher_id is not None and use.state is UseState.LIVE]
+        if held:
+            await store.lock_vouchers(conn, held)
+        return found
+
+    async def _write_reversals(self, conn: AsyncConnection, now: datetime, changed: Sequence[Use]) -> None:
         if changed and await store.mark_reversed(conn, now, [use.id for use in changed]) != len(changed):
             raise RuntimeError("a locked use was not as it was read")
         back = [use.voucher_id for use in changed if use.voucher_id is not None]
         if back and await vouchers.mark_issued_again(conn, now, back) != len(back):
             raise RuntimeError("a locked voucher was not as it was read")
-        written = [*decision.tombstones, *decision.reversed]
-        await self._audit.record(conn, now, [entry for request, use in written for entry in _taken_back(request.actor, use)])
-        return decision
+
+
+def _first_by_key(requests: Sequence[R]) -> dict[UseKey, R]:
+    """The first request under each number: the one that counts."""
+    first: dict[UseKey, R] = {}
+    for request in requests:
+        first.setdefault(request.key, request)
+    return first
 
 
 def _asked(actor: Actor, use: Use) -> list[Entry]:

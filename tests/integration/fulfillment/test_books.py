@@ -21,6 +21,12 @@ DAMAGE = {
     ],
     "voucher-used-without-use": ["UPDATE uses SET state = 'reversed', reversed_at = now() WHERE state = 'live'"],
     "use-of-unused-voucher": ["UPDATE vouchers SET state = 'issued', used_at = NULL WHERE state = 'used'"],
+    "use-undecided": [
+        """
+        INSERT INTO uses (id, merchant, terminal, request_number, state, fingerprint, recorded_at)
+        SELECT gen_random_uuid(), merchant, terminal, 'open', 'asked', fingerprint, recorded_at FROM uses WHERE state = 'live'
+        """
+    ],
     "use-by-foreign-merchant": [WITHOUT_TRIGGERS, "UPDATE voucher_promises SET merchants = '[\"M777\"]'"],
     "fulfillment-vouchers": [WITHOUT_TRIGGERS, "DELETE FROM vouchers WHERE state = 'issued' AND unit_number = 2"],
     "fulfillment-without-lines": [

@@ -95,7 +95,7 @@ def _used_at(state: VoucherState) -> str | None:
         "DELETE FROM voucher_promises",
         "UPDATE fulfillment_lines SET quantity = 9",
         "UPDATE fulfillments SET state = 'cancelled'",
-        "UPDATE uses SET voucher_id = NULL",
+        "UPDATE uses SET fingerprint = NULL",
         "DELETE FROM uses",
         "UPDATE audit_entries SET actor = 'nobody'",
         "DELETE FROM audit_entries",
@@ -122,3 +122,14 @@ async def test_a_voucher_has_at_most_one_live_use(fulfillment: Fulfillment, fulf
         pytest.raises(errors.UniqueViolation, match="uq_uses_live"),
     ):
         conn.execute(copy)
+
+
+@pytest.mark.proves("G14", "G15")
+@pytest.mark.parametrize(
+    "change", ["voucher_id = NULL, used_at = NULL", "used_at = used_at - interval '1 day'", "refusal_facts = '{}'"]
+)
+async def test_how_a_use_ended_never_changes(fulfillment: Fulfillment, fulfillment_database: TestDatabase, change: str) -> None:
+    [code] = await fulfillment.issue(line(1))
+    await fulfillment.use(code, "N-1")
+    with psycopg.connect(fulfillment_database.url) as conn, pytest.raises(errors.RestrictViolation):
+        conn.execute(f"UPDATE uses SET {change}")

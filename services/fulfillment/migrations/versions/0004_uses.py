@@ -9,8 +9,9 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-GRANTS = {"uses": "SELECT, INSERT, UPDATE (state, reversed_at)"}
-ARROWS = {"uses": "'live>reversed', 'refused>reversed'"}
+GRANTS = {"uses": "SELECT, INSERT, UPDATE (state, voucher_id, used_at, refusal, refusal_facts, reversed_at)"}
+OUTCOME = "voucher_id, used_at, refusal, refusal_facts"
+ARROWS = {"uses": "'asked>live', 'asked>refused', 'live>reversed', 'refused>reversed'"}
 
 
 def upgrade() -> None:
@@ -35,7 +36,11 @@ def upgrade() -> None:
             "state <> 'live' OR (used_at IS NOT NULL AND fingerprint IS NOT NULL)", name=op.f("ck_uses_live_whole")
         ),
         sa.CheckConstraint("state <> 'refused' OR refusal IS NOT NULL", name=op.f("ck_uses_refused_with_reason")),
-        sa.CheckConstraint("state IN ('live', 'refused', 'reversed')", name=op.f("ck_uses_state_known")),
+        sa.CheckConstraint("state IN ('asked', 'live', 'refused', 'reversed')", name=op.f("ck_uses_state_known")),
+        sa.CheckConstraint(
+            "state <> 'asked' OR (fingerprint IS NOT NULL AND used_at IS NULL AND refusal IS NULL)",
+            name=op.f("ck_uses_asked_open"),
+        ),
         sa.CheckConstraint("(used_at IS NULL) = (voucher_id IS NULL)", name=op.f("ck_uses_used_whole")),
         sa.CheckConstraint("length(request_number) BETWEEN 1 AND 64", name=op.f("ck_uses_request_number_short")),
         sa.CheckConstraint("octet_length(fingerprint) = 32", name=op.f("ck_uses_fingerprint_whole")),
@@ -52,6 +57,11 @@ def upgrade() -> None:
             f"CREATE TRIGGER only_along_arrows BEFORE UPDATE ON {table} FOR EACH ROW "
             f"WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION only_along_arrows({arrows})"
         )
+    old, new = (", ".join(f"{row}.{name}" for name in OUTCOME.split(", ")) for row in ("OLD", "NEW"))
+    op.execute(
+        "CREATE TRIGGER outcome_is_final BEFORE UPDATE ON uses FOR EACH ROW "
+        f"WHEN (OLD.state <> 'asked' AND ({old}) IS DISTINCT FROM ({new})) EXECUTE FUNCTION refuse_change()"
+    )
     for table, rights in GRANTS.items():
         op.execute(f"GRANT {rights} ON {table} TO fulfillment_service")
 

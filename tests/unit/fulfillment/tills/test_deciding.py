@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.fulfillment.merchants.domain import Till, TillNotAdmitted
-from services.fulfillment.tills.deciding import UseDecision, decide_reversals, decide_uses
+from services.fulfillment.tills.deciding import ReversalDecision, UseDecision, decide_reversals, decide_uses
 from services.fulfillment.tills.domain import (
     Outcome,
     Presented,
@@ -21,6 +21,7 @@ from services.fulfillment.tills.domain import (
     UseRequest,
     UseReversed,
     UseState,
+    tombstone,
 )
 from services.fulfillment.vouchers.domain import Promise, VoucherState
 from shared.audit import Actor
@@ -58,6 +59,12 @@ def decide(
         live={use.voucher_id: use for use in live if use.voucher_id},
         now=NOW,
     )
+
+
+def reverse(*requests: ReversalRequest, standing: tuple[Use, ...] = (), now: dt.datetime = NOW) -> ReversalDecision:
+    locked = {use.key: use for use in standing}
+    tombstones = {request.key: tombstone(request, now) for request in reversed(requests) if request.key not in locked}
+    return decide_reversals(requests, tombstones=tombstones, locked=locked, now=now, window=WINDOW)
 
 
 def refusal_in(outcome: object) -> tuple[Refusal | None, dict[str, object]]:
@@ -131,8 +138,8 @@ def test_a_till_that_is_not_admitted_leaves_no_trace_and_still_gets_its_old_answ
 
 @pytest.mark.proves("G15")
 def test_a_use_that_comes_after_its_reversal_takes_nothing() -> None:
-    tombstone = decide_reversals([taking_back()], locked={}, now=NOW, window=WINDOW).tombstones[0][1]
-    decision = decide(asking(), voucher=voucher_of(), known=(tombstone,))
+    left = reverse(taking_back()).reversed[0][1]
+    decision = decide(asking(), voucher=voucher_of(), known=(left,))
     assert isinstance(decision.outcomes[0], UseReversed)
     assert decision.new == []
 
@@ -143,7 +150,7 @@ def test_a_use_that_comes_after_its_reversal_takes_nothing() -> None:
 )
 def test_a_use_is_reversed_within_the_window_alone(age: dt.timedelta, late: bool) -> None:
     use = success_of(voucher_of(), asking())
-    decision = decide_reversals([taking_back(), taking_back()], locked={use.key: use}, now=NOW + age, window=WINDOW)
+    decision = reverse(taking_back(), taking_back(), standing=(use,), now=NOW + age)
     if late:
         assert all(isinstance(outcome, ReversalTooLate) for outcome in decision.outcomes)
         assert decision.reversed == []
@@ -157,7 +164,7 @@ def test_a_use_is_reversed_within_the_window_alone(age: dt.timedelta, late: bool
 
 def test_a_reversed_use_is_answered_as_such_long_after_the_window() -> None:
     use = replace(success_of(voucher_of(), asking()), state=UseState.REVERSED, reversed_at=NOW)
-    outcome = decide_reversals([taking_back()], locked={use.key: use}, now=NOW + 9 * WINDOW, window=WINDOW).outcomes[0]
+    outcome = reverse(taking_back(), standing=(use,), now=NOW + 9 * WINDOW).outcomes[0]
     assert outcome == Outcome(use, replayed=True)
 
 
@@ -177,8 +184,8 @@ def test_whatever_comes_in_whatever_order_one_use_is_live_or_none(sets: list[lis
         decision = decide(*uses, voucher=voucher, known=tuple(kept.values()), live=live)
         kept |= {use.key: use for _, use in decision.new}
         backs = [taking_back(number, till) for verb, number, till in commands if verb == "reverse"]
-        reversal = decide_reversals(backs, locked=kept, now=NOW, window=WINDOW)
-        kept |= {use.key: use for _, use in [*reversal.tombstones, *reversal.reversed]}
+        reversal = reverse(*backs, standing=tuple(kept.values()))
+        kept |= {use.key: use for _, use in reversal.reversed}
         alive = [use for use in kept.values() if use.state is UseState.LIVE]
         assert len(alive) <= 1
         assert not {use.key for use in alive} & {request.key for request in backs}
