@@ -73,7 +73,7 @@ async def test_a_row_of_every_kind_of_column_comes_back_as_it_was(mechanisms: Me
     async with mechanisms.database.transaction() as conn:
         back = await insert_rows(conn, ODD, rows, tail='RETURNING id, "order"')
     assert sorted(tuple(row) for row in back) == [(n, None if n == 2 else "a'b\"") for n in range(4)]
-    assert await mechanisms.value('SELECT raw FROM odd WHERE id = 3') == bytes(range(3))
+    assert await mechanisms.value("SELECT raw FROM odd WHERE id = 3") == bytes(range(3))
 
 
 async def test_what_is_too_long_for_its_column_is_refused_and_not_cut(mechanisms: Mechanisms) -> None:
