@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import Request, Response
 
@@ -10,6 +11,8 @@ from shared.sets import as_json
 
 FOR_EVER = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The caller has the newest already."}}
+"""For the documentation of routes that answer with an ETag."""
 
 
 @dataclass(frozen=True, slots=True)

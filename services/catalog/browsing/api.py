@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from services.catalog.answers import cached_answer, language_wanted
+from services.catalog.answers import NOT_MODIFIED, cached_answer, language_wanted
 from services.catalog.browsing.domain import OfferQuery
 from services.catalog.browsing.schemas import CampaignsView, OfferDetailView, OffersView
 from services.catalog.browsing.use_cases import Browsing
@@ -30,7 +30,7 @@ def browsing_router(browsing: Browsing) -> APIRouter:
     """The routes."""
     router = new_router()
 
-    @router.get("/v1/campaigns/{code}/offers", responses={200: {"model": OffersView}})
+    @router.get("/v1/campaigns/{code}/offers", responses={200: {"model": OffersView}, **NOT_MODIFIED})
     async def list_offers(  # noqa: PLR0913, PLR0917 - one parameter of the query each
         request: Request,
         who: Reader,  # noqa: ARG001 - the policy
@@ -51,12 +51,12 @@ def browsing_router(browsing: Browsing) -> APIRouter:
         found = await browsing.list_offers(code, query, cursor, language_wanted(request, lang))
         return cached_answer(request, found)
 
-    @router.get("/v1/offers/{offer_id}", responses={200: {"model": OfferDetailView}})
+    @router.get("/v1/offers/{offer_id}", responses={200: {"model": OfferDetailView}, **NOT_MODIFIED})
     async def read_offer(request: Request, who: Reader, offer_id: UUID, lang: Lang = None) -> Response:  # noqa: ARG001
         """One offer with its terms."""
         return cached_answer(request, await browsing.read_offer(offer_id, language_wanted(request, lang)))
 
-    @router.get("/v1/campaigns", responses={200: {"model": CampaignsView}})
+    @router.get("/v1/campaigns", responses={200: {"model": CampaignsView}, **NOT_MODIFIED})
     async def list_campaigns(request: Request, who: Reader, lang: Lang = None) -> Response:  # noqa: ARG001
         """Campaigns that are open today."""
         return cached_answer(request, await browsing.list_campaigns(language_wanted(request, lang)))

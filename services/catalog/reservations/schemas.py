@@ -20,10 +20,10 @@ class _Strict(BaseModel):
 class LineBody(_Strict):
     """Some units of one offer, in the version that the customer saw."""
 
-    number: int = Field(ge=1, le=LINES_MAX)
+    number: int = Field(ge=1, le=LINES_MAX, strict=True)
     offer_id: UUID
-    offer_version: int = Field(ge=1, le=VERSION_MAX)
-    quantity: int = Field(ge=1, le=UNITS_PER_LINE_MAX)
+    offer_version: int = Field(ge=1, le=VERSION_MAX, strict=True)
+    quantity: int = Field(ge=1, le=UNITS_PER_LINE_MAX, strict=True)
 
 
 class WishBody(_Strict):

@@ -9,9 +9,9 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog.answers import FOR_EVER, cached_answer, encode
+from services.catalog.answers import FOR_EVER, NOT_MODIFIED, cached_answer, encode
 from services.catalog.reservations.schemas import VERSION_MAX
-from services.catalog.versions.schemas import LoadedView, PublishedView
+from services.catalog.versions.schemas import LoadedView, OfferVersionView, PublishedView
 from services.catalog.versions.use_cases import Versions
 from services.catalog.workbooks.domain import Parsed, parse_workbook
 from services.catalog.workbooks.errors import WorkbookRefused
@@ -86,7 +86,9 @@ def version_router(versions: Versions, once: Once) -> APIRouter:
 
         return await once.respond(request, who, b"", work)
 
-    @router.get("/internal/v1/offers/{offer_id}/versions/{number}")
+    @router.get(
+        "/internal/v1/offers/{offer_id}/versions/{number}", responses={200: {"model": OfferVersionView}, **NOT_MODIFIED}
+    )
     async def read_offer_version(offer_id: UUID, number: Number, request: Request, who: Internal) -> Response:  # noqa: ARG001
         """What a version of an offer says: reward, price, limits, terms. It never changes."""
         return cached_answer(request, encode(await versions.read_offer_version(offer_id, number)), cache=FOR_EVER)

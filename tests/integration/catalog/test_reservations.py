@@ -10,8 +10,10 @@ import psycopg
 import pytest
 
 from services.catalog.campaigns.domain import offer_id
+from shared import failpoints
 from shared.clock import SetClock
 from tests.support.catalog import (
+    ACTOR,
     CAMPAIGN,
     Catalog,
     batch_row,
@@ -222,6 +224,39 @@ async def test_what_is_not_open_is_refused_with_the_reason(catalog: Catalog) -> 
 async def test_a_campaign_takes_reservations_on_its_days_only(catalog: Catalog) -> None:
     await catalog.open(campaign=[campaign_row(closes_on="2026-01-31")])
     assert codes((await reserve(catalog, wish()))[0]) == ["campaign-not-open"]
+
+
+@pytest.mark.proves("X3")
+@pytest.mark.parametrize(
+    ("verb", "point", "done"),
+    [
+        ("reservations", "reserve.before_commit", False),
+        ("reservations", "reserve.after_commit", True),
+        ("reservations/releases", "release.before_commit", False),
+        ("reservations/consumptions", "consume.before_commit", False),
+    ],
+)
+async def test_a_call_that_breaks_off_has_happened_whole_or_not_at_all_and_its_repeat_settles_it(
+    catalog: Catalog, catalog_database: TestDatabase, verb: str, point: str, done: bool
+) -> None:
+    await catalog.open()
+    one = wish()
+    if verb != "reservations":
+        await reserve(catalog, one)
+    before = counters(catalog_database, STOCK)
+    failpoints.arm(**{point.replace(".", "__"): "raise"})
+    try:
+        body = {"actor": ACTOR, "items": [one if verb == "reservations" else {"id": one["id"]}]}
+        answer = await catalog.client.put(f"/internal/v1/{verb}", json=body, headers=catalog.issuer.service())
+    finally:
+        failpoints.arm()
+    assert answer.status_code == 500
+    assert (counters(catalog_database, STOCK) != before) is done
+    assert await catalog.breaks() == []
+    again = await catalog.put(verb, body["items"])
+    assert again[0]["outcome"] == {"reservations": "held", "reservations/releases": "released"}.get(verb, "consumed")
+    moved = counters(catalog_database, "SELECT count(*) FROM stock_movements WHERE reservation_id IS NOT NULL")
+    assert moved == (1 if verb == "reservations" else 2,)
 
 
 @pytest.mark.proves("G46", "X5")
