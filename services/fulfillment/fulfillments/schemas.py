@@ -37,9 +37,9 @@ class RewardBody(Strict):
 class VoucherBody(Strict):
     """What the vouchers of a line promise. Validity is in days of the bank; the day of issue is not counted."""
 
-    face_value_minor: int = Field(ge=1, le=2**53)
+    face_value_minor: int = Field(ge=1, le=2**53, strict=True)
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-    valid_days: int = Field(ge=1, le=VALID_DAYS_MAX)
+    valid_days: int = Field(ge=1, le=VALID_DAYS_MAX, strict=True)
     merchants: list[Code] = Field(min_length=1, max_length=MERCHANTS_MAX)
     terms: TextView
 
@@ -47,8 +47,8 @@ class VoucherBody(Strict):
 class LineBody(Strict):
     """So many units of one reward."""
 
-    number: int = Field(ge=1, le=LINES_MAX)
-    quantity: int = Field(ge=1, le=QUANTITY_MAX)
+    number: int = Field(ge=1, le=LINES_MAX, strict=True)
+    quantity: int = Field(ge=1, le=QUANTITY_MAX, strict=True)
     kind: Literal["e_voucher"]
     reward: RewardBody
     voucher: VoucherBody
