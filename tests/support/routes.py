@@ -189,7 +189,7 @@ ROUTES = [
     ),
     Route(
         "catalog", "POST", "/v1/campaigns/{code}/versions/{number}/publication", MANAGERS,
-        lambda w: Sample("campaign manager", {"code": CAMPAIGN, "number": "1"}, headers=_key()),
+        lambda w: Sample("campaign manager", {"code": w.next_unpublished(), "number": "1"}, headers=_key()),
     ),
     Route("redemption", "POST", "/v1/redemptions", _of("customer:redemptions:write"), _redeem),
     Route("redemption", "GET", "/v1/redemptions", _of("customer:redemptions:read"), lambda w: Sample("owner")),
@@ -214,7 +214,10 @@ ROUTES = [
         _of("service:reconcile:read", "staff:auditor", "staff:administrator"), lambda w: Sample("operations"),
     ),
     Route("fulfillment", "PUT", "/v1/uses/{request_number}", TILL, _use, TILLS_OWN),
-    Route("fulfillment", "GET", "/v1/uses/{request_number}", TILL, lambda w: Sample("till", {"request_number": w.use}), TILLS_OWN),
+    Route(
+        "fulfillment", "GET", "/v1/uses/{request_number}", TILL,
+        lambda w: Sample("till", {"request_number": w.use}), TILLS_OWN,
+    ),
     Route("fulfillment", "PUT", "/v1/uses/{request_number}/reversal", TILL, lambda w: Sample("till", _number()), TILLS_OWN),
     Route(
         "fulfillment", "POST", "/v1/verifications", _of("merchant:vouchers:verify"),

@@ -2,7 +2,7 @@
 
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ import httpx
 from fastapi import FastAPI
 
 from services.catalog.campaigns.domain import offer_id
-from tests.support.catalog import CAMPAIGN, batch_row, campaign_row, merchant_row, reward_row, row
+from tests.support.catalog import CAMPAIGN, batch_row, campaign_row, merchant_row, reward_row, row, workbook_cells
 from tests.support.fulfillment import know_merchants
 from tests.support.postgres import TestDatabase
 from tests.support.suite import Suite, running_suite
@@ -21,6 +21,7 @@ ROLES = ("agent", "reviewer", "supervisor", "branch", "campaign_manager", "audit
 SERVICE_SCOPES = ("internal", "feeds:write", "reconcile:read", "campaigns:write", "tasks:write")
 CUSTOMER_SCOPES = ("catalog:read", "points:read", "redemptions:read", "redemptions:write", "vouchers:read")
 TILL_SCOPES = ("vouchers:verify", "vouchers:use")
+UNPUBLISHED = 60
 _campaigns = itertools.count(1)
 
 
@@ -43,6 +44,12 @@ class World:
     use: str
     """The request number of a use at M001, T01."""
     _codes: Iterator[str] = field(repr=False)
+    _unpublished: Iterator[str] = field(repr=False)
+    _databases: Mapping[str, TestDatabase] = field(repr=False)
+
+    def database(self, service: str) -> TestDatabase:
+        """A service's database, for looking past the application."""
+        return self._databases[service]
 
     @property
     def issuer(self) -> Issuer:
@@ -57,6 +64,10 @@ class World:
     def next_code(self) -> str:
         """The code of a voucher that was never shown to a till."""
         return next(self._codes)
+
+    def next_unpublished(self) -> str:
+        """The code of a campaign whose first version is loaded and was never put in force."""
+        return next(self._unpublished)
 
     def another_campaign(self) -> dict[str, Any]:
         """A campaign that was never loaded."""
@@ -130,7 +141,7 @@ class World:
 
 @asynccontextmanager
 async def running_world(database_of: Callable[[str], TestDatabase], issuer: Issuer) -> AsyncIterator[World]:
-    """The three services with a campaign in force. Bulk calls of tests leave reservations of nobody's: books are not compared."""
+    """The three services with a campaign in force. Tests leave reservations of nobody's, so the books are not compared."""
     databases: dict[str, TestDatabase] = {}
 
     def remembered(service: str) -> TestDatabase:
@@ -164,7 +175,16 @@ async def running_world(database_of: Callable[[str], TestDatabase], issuer: Issu
             code=code,
             use=use,
             _codes=iter([code for _, code in codes]),
+            _unpublished=iter([await _load(suite, number) for number in range(UNPUBLISHED)]),
+            _databases=databases,
         )
+
+
+async def _load(suite: Suite, number: int) -> str:
+    code = f"LATER-{number}"
+    loaded = await suite.catalog.load(workbook_cells(campaign=[campaign_row(code=code)]))
+    assert loaded.status_code == 201, loaded.text
+    return code
 
 
 async def _codes(suite: Suite, subject: str) -> list[tuple[str, str]]:
