@@ -1,6 +1,7 @@
 """`@pytest.mark.proves("G9", "K7")`: which requirements and promises each test proves.
 
-After a run in which tests passed, `build/proves.json` holds {number: [tests]} of those that were collected and did not fail.
+After a run in which tests passed, `build/proves.json` holds {number: [tests]} of those that passed, their setting up and
+their clearing away too: in there the books are compared.
 """
 
 import json
@@ -15,6 +16,7 @@ REPORT = Path(__file__).parents[2] / "build" / "proves.json"
 
 _numbers: dict[str, list[str]] = {}
 _passed: set[str] = set()
+_failed: set[str] = set()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,15 +30,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note what passed."""
-    if report.when == "call" and report.passed:
+    """Note what passed and what failed."""
+    if report.failed:
+        _failed.add(report.nodeid)
+    elif report.when == "call" and report.passed:
         _passed.add(report.nodeid)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report."""
     proofs: dict[str, list[str]] = defaultdict(list)
-    for test in sorted(_passed & _numbers.keys()):
+    for test in sorted((_passed - _failed) & _numbers.keys()):
         for number in dict.fromkeys(_numbers[test]):
             proofs[number].append(test)
     if proofs:
