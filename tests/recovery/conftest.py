@@ -1,0 +1,28 @@
+"""The suite as processes, one for all tests of this folder: what they break mends itself, which is the point."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.recovery.load import Customers, outside
+from tests.support.processes import Machine, running_machine
+from tests.support.tokens import Issuer
+
+
+@pytest.fixture(scope="session")
+def machine(issuer: Issuer) -> Iterator[Machine]:
+    with running_machine(issuer) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def campaign(machine: Machine, anyio_backend: str) -> None:
+    await machine.ready()
+    async with outside(machine) as customers:
+        await customers.open_campaign()
+
+
+@pytest.fixture
+async def customers(machine: Machine, campaign: None) -> AsyncIterator[Customers]:
+    async with machine.kept(), outside(machine) as customers:
+        yield customers

@@ -1,0 +1,235 @@
+"""Customers and tills who do not give up: the same request under the same key, until it has its final answer.
+
+And what must be true of the books when they are through: one effect a key, the same answer for ever, nothing lost or doubled.
+"""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import psycopg
+
+from services.catalog.campaigns.domain import offer_id
+from services.catalog.workbooks.writing import write_workbook
+from tests.support.catalog import CAMPAIGN, XLSX, batch_row, offer_row, reward_row, workbook_cells
+from tests.support.fulfillment import know_merchants
+from tests.support.processes import Machine
+from tests.support.tokens import Issuer
+
+PRICE = 1000
+SOLD_OUT = "O9"
+TRY_AGAIN = {"idempotency-in-flight", "overloaded", "database-unavailable", "dependency-unavailable"}
+ENDED = "SELECT count(*) FROM tasks WHERE state <> 'done' AND kind IN ('drive', 'fulfil', 'consume', 'release')"
+LIVE = "SELECT count(*) FROM redemptions WHERE state IN ('accepted', 'confirmed')"
+
+
+@dataclass
+class Order:
+    """One thing that one customer wants, under one key, and the final answer to it."""
+
+    subject: str
+    quantity: int = 1
+    offer: str = "O1"
+    key: str = field(default_factory=lambda: str(uuid.uuid4()))
+    fresh_key_each_time: bool = False
+    answer: httpx.Response | None = None
+    attempts: int = 0
+
+    @property
+    def redemption_id(self) -> str:
+        """The redemption that the final answer names."""
+        assert self.answer is not None
+        body = self.answer.json()
+        found: str = body["id"] if self.answer.status_code == 201 else body["redemption_id"]
+        return found
+
+
+def is_final(answer: httpx.Response) -> bool:
+    """Whether the answer will not change any more."""
+    if answer.status_code in (202, 429) or answer.status_code >= 500:
+        return False
+    return answer.status_code < 400 or str(answer.json()["type"]).rpartition("/")[2] not in TRY_AGAIN
+
+
+async def persist(send: Callable[[], Awaitable[httpx.Response]], *, seconds: float = 60.0) -> httpx.Response:
+    """Send again and again, as a client does that lost its answer, until the answer is final."""
+    until = time.monotonic() + seconds
+    last: object = None
+    while True:
+        try:
+            last = answer = await send()
+            if is_final(answer):
+                return answer
+        except httpx.HTTPError as error:
+            last = error
+        assert time.monotonic() < until, f"no final answer: {last!r} {getattr(last, 'text', '')}"
+        await asyncio.sleep(random.uniform(0.05, 0.25))
+
+
+class Customers:
+    """Everybody outside: speaks HTTP with the machine, and looks into its databases as an auditor may."""
+
+    def __init__(self, machine: Machine, client: httpx.AsyncClient) -> None:
+        self.machine, self.client = machine, client
+        self.issuer: Issuer = machine.issuer
+
+    async def open_campaign(self) -> None:
+        """One offer with plenty of stock, one that was sold out from the start."""
+        cells = workbook_cells(
+            rewards=[reward_row("R1"), reward_row("R9")],
+            offers=[offer_row("O1", price_points=PRICE), offer_row(SOLD_OUT, "R9", price_points=PRICE)],
+            stock_batches=[batch_row("B1", "R1", 100_000), batch_row("B9", "R9", 0)],
+        )
+        headers = {**self.issuer.staff("campaign_manager"), "Idempotency-Key": "load", "Content-Type": XLSX}
+        books = self.machine.url("catalog")
+        loaded = await self.client.post(f"{books}/v1/workbooks", content=write_workbook(cells), headers=headers)
+        assert loaded.status_code == 201, loaded.text
+        headers = {**self.issuer.staff("campaign_manager"), "Idempotency-Key": "publish"}
+        published = await self.client.post(f"{books}/v1/campaigns/{CAMPAIGN}/versions/1/publication", headers=headers)
+        assert published.status_code == 200, published.text
+        know_merchants(self.machine.databases["fulfillment"], "M001")
+
+    async def arrive(self, count: int, points: int) -> list[str]:
+        """New customers with points; the subjects they sign in with."""
+        mark = uuid.uuid4().hex[:8]
+        numbers = [f"N{mark}-{n}" for n in range(count)]
+        people = "".join(f"{n},customer-{n},客户{i},138{i:08d},gold,zh_hans\n" for i, n in enumerate(numbers))
+        lots = "".join(f"{n},{points},2030-12-31,open-{n}\n" for n in numbers)
+        await self._feed("customers", mark, "customer_number,subject,name,phone,tier,language\n" + people)
+        total = f"#total,{count},{count * points}\n"
+        await self._feed("opening-balances", mark, "customer_number,points,expires_on,reference\n" + lots + total)
+        return [f"customer-{number}" for number in numbers]
+
+    async def _feed(self, kind: str, name: str, content: str) -> None:
+        headers = {**self.issuer.service("bank-feeds", "feeds:write"), "Content-Type": "text/csv"}
+        path = f"{self.machine.url('redemption')}/v1/feeds/{kind}/{name}"
+        answer = await persist(lambda: self.client.put(path, content=content.encode(), headers=headers))
+        assert answer.status_code == 200, answer.text
+
+    async def redeem(self, order: Order, *, seconds: float = 60.0) -> Order:
+        """Send an order until it has its final answer."""
+        line = {"offer_id": str(offer_id(CAMPAIGN, order.offer)), "offer_version": 1, "quantity": order.quantity}
+        token = self.issuer.customer(order.subject)
+
+        async def send() -> httpx.Response:
+            order.attempts += 1
+            key = f"{order.key}-{order.attempts}" if order.fresh_key_each_time else order.key
+            return await self.client.post(
+                f"{self.machine.url('redemption')}/v1/redemptions",
+                json={"campaign": CAMPAIGN, "lines": [line]},
+                headers={**token, "Idempotency-Key": key},
+            )
+
+        order.answer = await persist(send, seconds=seconds)
+        return order
+
+    async def repeat(self, order: Order) -> httpx.Response:
+        """The same request once more, after it had its final answer."""
+        first = order.answer
+        await self.redeem(order)
+        again, order.answer = order.answer, first
+        assert again is not None
+        return again
+
+    async def voucher_code(self, order: Order) -> str:
+        """The code of a voucher that the order brought."""
+        headers, tills = self.issuer.customer(order.subject), self.machine.url("fulfillment")
+        wallet = (await persist(lambda: self.client.get(f"{tills}/v1/vouchers", headers=headers))).json()["items"]
+        voucher = next(v["id"] for v in wallet if v["fulfillment_id"] == order.redemption_id)
+        answer = await persist(lambda: self.client.get(f"{tills}/v1/vouchers/{voucher}/code", headers=headers))
+        code: str = answer.json()["code"]
+        return code
+
+    async def at_till(self, number: str, path: str = "", **body: Any) -> httpx.Response:
+        """A till's request under its own number, until it is answered."""
+        address = f"{self.machine.url('fulfillment')}/v1/uses/{number}{path}"
+        return await persist(lambda: self.client.put(address, json=body, headers=self.issuer.till()))
+
+    def value(self, service: str, query: str, *values: Any) -> Any:
+        """One value from a service's database."""
+        with psycopg.connect(self.machine.databases[service].superuser_url) as conn:
+            row = conn.execute(query, values).fetchone()
+        assert row is not None, query
+        return row[0]
+
+    async def all_ended(self, *, seconds: float = 40.0) -> None:
+        """Wait until nothing is under way any more. Nobody steps in: neither a hand nor a redrive."""
+        until = time.monotonic() + seconds
+        while (left := (self.value("redemption", LIVE), self.value("redemption", ENDED))) != (0, 0):
+            assert time.monotonic() < until, (left, self._stuck(), self.machine.words("redemption worker"))
+            await asyncio.sleep(0.1)
+
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
+        """Wait for something that comes by itself."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it did not come by itself"
+            await asyncio.sleep(0.05)
+
+    def _stuck(self) -> list[Any]:
+        with psycopg.connect(self.machine.databases["redemption"].superuser_url) as conn:
+            query = "SELECT kind, state, claims_unreturned, failures, last_error FROM tasks WHERE state <> 'done' LIMIT 20"
+            return conn.execute(query).fetchall()
+
+    async def breaks(self) -> list[Any]:
+        """What reconcile says over HTTP."""
+        headers = self.issuer.service("operations", "reconcile:read")
+        path = f"{self.machine.url('redemption')}/internal/v1/reconciliation"
+        answer = await persist(lambda: self.client.get(path, headers=headers))
+        assert answer.status_code == 200, answer.text
+        found: list[Any] = answer.json()["breaks"]
+        return found
+
+    def redemptions_of(self, subject: str) -> dict[str, tuple[str, int]]:
+        """A customer's redemptions: state and units by id."""
+        with psycopg.connect(self.machine.databases["redemption"].superuser_url) as conn:
+            rows = conn.execute(
+                "SELECT r.id, r.state, sum(l.quantity) FROM redemptions r JOIN customers c ON c.id = r.customer_id "
+                "JOIN redemption_lines l ON l.redemption_id = r.id WHERE c.subject = %s GROUP BY r.id",
+                [subject],
+            ).fetchall()
+        return {str(one): (state, int(units)) for one, state, units in rows}
+
+    def effects(self, redemption_id: str) -> dict[str, int]:
+        """Everything that one redemption did, in the three databases."""
+
+        def count(service: str, query: str) -> int:
+            return int(self.value(service, query, redemption_id) or 0)
+
+        return {
+            "points": count("redemption", "SELECT sum(points) FROM postings WHERE kind = 'redeemed' AND redemption_id = %s"),
+            "held": count("redemption", "SELECT sum(points) FROM holds WHERE state = 'held' AND redemption_id = %s"),
+            "consumed": count(
+                "catalog", "SELECT sum(quantity) FROM stock_movements WHERE kind = 'consumed' AND reservation_id = %s"
+            ),
+            "taken": count("catalog", "SELECT sum(quantity) FROM stock_movements WHERE kind = 'held' AND reservation_id = %s"),
+            "vouchers": count("fulfillment", "SELECT count(*) FROM vouchers WHERE fulfillment_id = %s"),
+        }
+
+
+async def must_be_once(customers: Customers, order: Order) -> None:
+    """The order was carried out once and whole, or declined without a trace; and a repeat says so in the same words."""
+    assert order.answer is not None
+    assert order.answer.status_code in (201, 409), order.answer.text
+    units = order.quantity if order.answer.status_code == 201 else 0
+    state = "fulfilled" if units else "declined"
+    assert customers.redemptions_of(order.subject) == {order.redemption_id: (state, order.quantity)}
+    expected = {"points": PRICE * units, "held": 0, "consumed": units, "taken": units, "vouchers": units}
+    assert customers.effects(order.redemption_id) == expected
+    again = await customers.repeat(order)
+    assert (again.status_code, again.content) == (order.answer.status_code, order.answer.content)
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+@asynccontextmanager
+async def outside(machine: Machine) -> AsyncIterator[Customers]:
+    """Customers with a connection to the machine."""
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+    async with httpx.AsyncClient(timeout=8.0, limits=limits) as client:
+        yield Customers(machine, client)
