@@ -11,9 +11,9 @@ class Lanes:
     """One batcher a verb: concurrent calls of many nodes share a transaction."""
 
     def __init__(self, reservations: Reservations) -> None:
-        self.reserve: Batcher[Wish, Outcome] = Batcher(reservations.reserve)
-        self.release: Batcher[Settlement, Outcome] = Batcher(reservations.release)
-        self.consume: Batcher[Settlement, Outcome] = Batcher(reservations.consume)
+        self.reserve: Batcher[Wish, Outcome] = Batcher(reservations.reserve, name="reserve")
+        self.release: Batcher[Settlement, Outcome] = Batcher(reservations.release, name="release")
+        self.consume: Batcher[Settlement, Outcome] = Batcher(reservations.consume, name="consume")
 
     async def close(self) -> None:
         """Finish what waits."""
