@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from deploy.local import operating
+from deploy.local.demo.run import play
 from deploy.local.failure import CannotStart
 from deploy.local.folders import locked, require_free_disk
-from deploy.local.here import said_in_a_sentence, suite_here
+from deploy.local.here import said_in_a_sentence, state_here, suite_here
 from deploy.local.suite import CHECKOUT, Suite
 from deploy.local.supervisor import Supervisor
 from deploy.local.tokens import obtain_token
@@ -43,6 +44,13 @@ async def run_until_told(suite: Suite) -> None:
                 await supervisor.until_told()
         finally:
             server.close()
+
+
+@app.command()
+@said_in_a_sentence
+def demo() -> None:
+    """Play a story from the workbook to the till on a suite of its own; exit code 1 when a number is not the expected one."""
+    play(state_here() / "demo")
 
 
 def where_it_is(suite: Suite) -> str:

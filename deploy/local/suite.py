@@ -44,6 +44,10 @@ class Ports:
         """A worker's health and metrics."""
         return self.base + 11 + SERVICES.index(service)
 
+    def all(self) -> list[int]:
+        """Every port that the suite listens on."""
+        return [self.identity, self.postgres, *map(self.api, SERVICES), *map(self.worker, SERVICES)]
+
     def url(self, port: int) -> str:
         """The address of one of them."""
         return f"http://127.0.0.1:{port}"

@@ -39,6 +39,7 @@ class Running:
         self.program, self.socket = program, socket_
         self.process: asyncio.subprocess.Process | None = None
         self.keeper: asyncio.Task[None] | None = None
+        self.ready = False
 
 
 class Supervisor:
@@ -95,9 +96,16 @@ class Supervisor:
 
     def process_of(self, name: str) -> int:
         """The process id of a program, as it runs now. Raises KeyError when there is no such program."""
-        found = {running.program.name: running.process for running in self._running}[name]
+        found = self._named(name).process
         assert found is not None
         return found.pid
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a program has been ready since it was last started. Raises KeyError when there is no such program."""
+        return self._named(name).ready
+
+    def _named(self, name: str) -> Running:
+        return {running.program.name: running for running in self._running}[name]
 
     def _open_sockets(self) -> dict[str, socket.socket]:
         """Open every listening socket before anything starts, so that a taken port is said at once."""
@@ -146,6 +154,7 @@ class Supervisor:
             process, began = running.process, time.monotonic()
             assert process is not None
             code = await process.wait()
+            running.ready = False
             if time.monotonic() - began > STEADY_SECONDS:
                 wait = BACKOFF_SECONDS_MIN
             self.report(f"{running.program.name} ended ({_ending(code)}), starting again in {wait:.1f} s")
@@ -175,6 +184,10 @@ class Supervisor:
         remember(self._run, program, running.process.pid)
 
     async def _becomes_ready(self, running: Running) -> bool:
+        running.ready = await self._is_seen_ready(running)
+        return running.ready
+
+    async def _is_seen_ready(self, running: Running) -> bool:
         process, deadline = running.process, time.monotonic() + READY_SECONDS_MAX
         assert process is not None
         while process.returncode is None and time.monotonic() < deadline:

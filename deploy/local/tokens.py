@@ -46,7 +46,6 @@ def _sign_in(http: httpx.Client, subject: str, client_id: str, secret: str | Non
         "code_challenge": challenge_of(verifier),
         "code_challenge_method": "S256",
     }
-    http.get("/authorize", params=asked).raise_for_status()
     answer = http.post("/authorize", data=asked | {"subject": subject})
     returned = parse_qs(urlsplit(answer.headers.get("location", "")).query)
     if "code" not in returned or returned.get("state") != [state]:

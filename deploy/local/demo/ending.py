@@ -1,0 +1,35 @@
+"""Chapter: the statement adds up, reconciling finds nothing, and the books say what the story says."""
+
+from deploy.local.demo.books import read_books, show_books
+from deploy.local.demo.crowds import LOAD_POINTS, RACE_POINTS, RACE_UNITS, SHOPPERS
+from deploy.local.demo.redeeming import COFFEE_POINTS, LOTS_AFTER, WHO
+from deploy.local.demo.scene import Scene
+
+UNITS = 1 + RACE_UNITS + len(SHOPPERS)
+REDEEMED = COFFEE_POINTS + RACE_UNITS * RACE_POINTS + len(SHOPPERS) * LOAD_POINTS
+
+
+async def close_the_books(scene: Scene) -> None:
+    """Every number once more."""
+    teller = scene.teller
+    teller.chapter("The books are closed")
+    balance = 0
+    for posting in await scene.statement(WHO):
+        balance += posting["points"]
+        teller.expect(f"The balance after posting {posting['number']}", posting["balance_after"], balance)
+        teller.line(f"statement of {WHO}: {posting['words']:<24} {posting['points']:>+8,}  balance {balance:>7,}")
+    teller.expect("The statement's end", balance, sum(points for _, points in LOTS_AFTER))
+    teller.expect("The account", (await scene.balance(WHO))["balance"], balance)
+
+    async def all_handed_out() -> bool:
+        return read_books(scene.suite).units_handed_out == UNITS
+
+    await scene.until("Handing out every unit", all_handed_out)
+    vouchers = {"issued": UNITS - 1, "used": 1}
+    show_books(scene, "the books at the end", redeemed=REDEEMED, units=UNITS, vouchers=vouchers)
+    teller.line(f"  by hand: 1 x 2,800 + 20 x 91,500 + 200 x 4,800 = {REDEEMED:,} points for 1 + 20 + 200 = {UNITS} units")
+    report = await scene.speaker.reconcile()
+    teller.expect("Breaks that reconciling found", report["breaks"], [])
+    counts = [report[name] for name in ("redemptions", "reservations", "fulfillments")]
+    teller.expect("Fulfillments that were compared", counts[2], UNITS)
+    teller.line(f"reconcile: {counts[0]} redemptions, {counts[1]} reservations, {counts[2]} fulfillments: everything fits")

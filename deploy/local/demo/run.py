@@ -1,0 +1,117 @@
+"""Runs the story on a suite of its own: own folder of state, own ports, everything stopped and removed at the end."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from deploy.local.demo import crowds, ending, loading, paying, redeeming
+from deploy.local.demo.scene import Scene
+from deploy.local.demo.telling import Teller
+from deploy.local.failure import CannotStart
+from deploy.local.folders import POINTER, locked, make_folder, require_free_disk
+from deploy.local.installation import load_installation
+from deploy.local.processes import all_working_in
+from deploy.local.speaking import Speaker
+from deploy.local.suite import CHECKOUT, Ports, Suite
+from deploy.local.supervisor import Supervisor, listen
+
+BASES = range(18_100, 60_000, 100)
+BANK_TIMEZONE = ZoneInfo("Asia/Shanghai")
+WORKBOOK = CHECKOUT / "samples" / loading.WORKBOOK
+
+
+def say(line: str) -> None:
+    """To the person who watches, at once."""
+    print(line, flush=True)
+
+
+def play(state: Path) -> None:
+    """Tell the whole story in that folder of state. Raises CannotStart, or Deviation at the first wrong number."""
+    make_folder(state, 0o700)
+    with locked(state):
+        _discard(state)  # of a story that was killed
+        teller = Teller(say)
+        asyncio.run(_play(state, teller))
+        _discard(state)
+    say(f"\nEverything is as expected: {teller.checked} checks in {teller.seconds:.0f} seconds, and nothing is left running.")
+
+
+async def _play(state: Path, teller: Teller) -> None:
+    say("Huangou: a demonstration on this machine, with sample data, in a place of its own that is removed at the end.")
+    require_free_disk(state)
+    suite = Suite(state, free_ports(), load_installation(state))
+    server = suite.postgres()
+    data = server.data
+    today = datetime.now(BANK_TIMEZONE).date()
+    files = await asyncio.to_thread(sample_files, today)
+    teller.chapter("Everything is started: PostgreSQL, the identity provider, three services and their workers")
+    try:
+        async with Supervisor(suite.stages(server), state, folder=CHECKOUT, say=lambda line: say(f"   {line}")) as supervisor:
+            async with Speaker(suite) as speaker:
+                await tell(Scene(suite, supervisor, speaker, teller, today, files))
+            teller.chapter("Everything is stopped")
+    except CannotStart:
+        say(f"\n   The logs are in {state / 'logs'}.")
+        raise
+    finally:
+        server.close()
+    left = all_working_in(data) + [int(file.stem) for file in (state / "run").glob("*.json")]
+    teller.expect("Processes left behind", left, [])
+
+
+async def tell(scene: Scene) -> None:
+    """The chapters, in order. While interrupted redemptions wait for their leases to end, the till goes on."""
+    await loading.load(scene)
+    await redeeming.browse(scene)
+    await redeeming.redeem(scene)
+    await redeeming.show_timeline(scene)
+    await crowds.race(scene)
+    load = await crowds.kill_in_the_middle(scene)
+    try:
+        await paying.pay(scene)
+        await crowds.see_the_load_end(scene, load)
+    finally:
+        for task in load.running:
+            task.cancel()
+    await ending.close_the_books(scene)
+
+
+def free_ports() -> Ports:
+    """The first base from which every port is free."""
+    for base in BASES:
+        ports = Ports(base)
+        try:
+            for port in ports.all():
+                listen(port, "the demonstration").close()
+        except CannotStart:
+            continue
+        return ports
+    raise CannotStart("No free ports were found on 127.0.0.1.")
+
+
+def sample_files(day: date) -> dict[str, bytes]:
+    """The sample workbook, and the feeds as of that day, so that lots expire as many days ahead whenever this is played."""
+    with tempfile.TemporaryDirectory() as folder:
+        line = [sys.executable, "-m", "samples.customers", "--day", day.isoformat(), "--into", folder]
+        done = subprocess.run(line, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise CannotStart(f"The sample files could not be made: {done.stderr.strip().splitlines()[-1]}")
+        feeds = {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+    return {loading.WORKBOOK: WORKBOOK.read_bytes(), **feeds}
+
+
+def _discard(state: Path) -> None:
+    """Remove a story's data; under root that lies where the pointer says."""
+    pointer = state / POINTER
+    if pointer.exists():
+        shutil.rmtree(pointer.read_text().strip(), ignore_errors=True)
+    for each in state.iterdir():
+        if each.is_dir():
+            shutil.rmtree(each)
+        elif each.name != "lock":
+            each.unlink()
