@@ -8,10 +8,12 @@ from pathlib import Path
 from alembic import command, context
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, create_engine, inspect, make_url, pool, text
+from sqlalchemy import Connection, Engine, MetaData, create_engine, make_url, pool, text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 LOCK_SECONDS_MAX = 2
+OTHER_RUNNER_SECONDS_MAX = 120
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -49,19 +51,35 @@ def run_from_env(metadata: MetaData, url: str) -> None:
             context.run_migrations()
         return
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=pool.NullPool)
+    _make_version_table(engine)
     with engine.begin() as conn:
-        conn.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS_MAX}s'"))
         _one_at_a_time(conn)
+        conn.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS_MAX}s'"))
         context.configure(connection=conn, target_metadata=metadata, compare_type=True, compare_server_default=True)
         with context.begin_transaction():
             context.run_migrations()
     engine.dispose()
 
 
+def _make_version_table(engine: Engine) -> None:
+    """Make alembic's table before anybody locks it, in a commit of its own: of several first runners one makes it."""
+    statement = (
+        "CREATE TABLE IF NOT EXISTS alembic_version "
+        "(version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    for _ in range(2):
+        try:
+            with engine.begin() as conn:
+                conn.execute(text(statement))
+        except (IntegrityError, ProgrammingError):  # another one was just making it: IF NOT EXISTS does not wait for that
+            continue
+        return
+
+
 def _one_at_a_time(conn: Connection) -> None:
-    """Two runners at once: the second waits for this row, then finds nothing left to do."""
-    if inspect(conn).has_table("alembic_version"):
-        conn.execute(text("LOCK TABLE alembic_version IN SHARE ROW EXCLUSIVE MODE"))
+    """Two runners at once: the second waits here, then finds nothing left to do. No service is held up by this lock."""
+    conn.execute(text(f"SET LOCAL lock_timeout = '{OTHER_RUNNER_SECONDS_MAX}s'"))
+    conn.execute(text("LOCK TABLE alembic_version IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def main() -> None:
