@@ -48,7 +48,7 @@ def till_router(lanes: Lanes, tills: Tills, requests: Requests) -> APIRouter:
     @router.put("/v1/uses/{request_number}/reversal", responses={200: {"model": UseView}})
     async def reverse_use(request_number: RequestNumber, who: User, body: ReversalBody | None = None) -> Response:
         """Take a use back within the window. One that has not come yet never will: send this whenever an answer was lost."""
-        reason = "" if body is None else body.reason
+        reason = (body or ReversalBody()).reason
         outcome = await lanes.reverse.submit(requests.reversal(who, till_of(who), request_number, reason))
         return json_answer(UseView.of(outcome.use), replayed=outcome.replayed)
 

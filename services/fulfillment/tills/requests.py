@@ -2,10 +2,12 @@
 
 from services.fulfillment.merchants.domain import Till
 from services.fulfillment.tills.domain import ReversalRequest, UseRequest
-from services.fulfillment.vouchers.codes import CodeSafe, normalise
+from services.fulfillment.vouchers.codes import SYMBOLS, CodeSafe, normalise
 from shared.audit import Actor
+from shared.errors import FieldError
 from shared.identity import Principal
 from shared.ids import new_id
+from shared.problems import InvalidInput
 from shared.sets import as_json
 
 
@@ -20,8 +22,14 @@ class Requests:
         return self._safe.look_up(normalise(typed))
 
     def use(self, who: Principal, till: Till, number: str, typed: str, till_reference: str | None) -> UseRequest:
-        """A request to use a voucher. Codes that differ in case, spaces or hyphens alone are the same request."""
+        """A request to use a voucher. Codes that differ in case, spaces or hyphens alone are the same request.
+
+        Raises InvalidInput when the code stands in the number or the reference too, which are kept and shown.
+        """
         code = normalise(typed)
+        for field, said in (("path:request_number", number), ("till_reference", till_reference or "")):
+            if len(code) == SYMBOLS and code in normalise(said):
+                raise InvalidInput(FieldError(field, "not-allowed"))
         return UseRequest(
             id=new_id(),
             till=till,
@@ -34,4 +42,4 @@ class Requests:
 
     def reversal(self, who: Principal, till: Till, number: str, reason: str) -> ReversalRequest:
         """A request to take a use back."""
-        return ReversalRequest(new_id(), till, number, Actor.of(who, reason=reason or "reversed at the till"))
+        return ReversalRequest(new_id(), till, number, Actor.of(who, reason=reason))

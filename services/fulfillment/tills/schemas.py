@@ -1,7 +1,7 @@
 """Bodies and answers of the routes for tills."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field, SecretStr, StringConstraints
@@ -30,9 +30,9 @@ class UseBody(Strict):
 
 
 class ReversalBody(Strict):
-    """Why a use is taken back, in the till's words."""
+    """Why a use is taken back; one of a few words, so that nobody writes a code into it."""
 
-    reason: Annotated[str, StringConstraints(max_length=200)] = ""
+    reason: Literal["no-answer", "customer", "mistake"] = "no-answer"
 
 
 class VoucherAtTillView(BaseModel):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from deploy.local.binaries import programs
@@ -26,10 +27,12 @@ CODES = 1_000 if os.environ.get("HUANGOU_SOAK") == "1" else 100
 @pytest.fixture
 def logs(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
     """Everything logged so far: the lines as in production, and the events before anything was blanked in them."""
-    root = logging.getLogger()
+    root, configured = logging.getLogger(), structlog.get_config()
     before, level = root.handlers[:], root.level
     configure_logs("DEBUG", service="fulfillment")
+    structlog.configure(**{**structlog.get_config(), "cache_logger_on_first_use": False})  # later tests shall have their own
     yield lambda: capsys.readouterr().err + caplog.text
+    structlog.configure(**configured)
     root.handlers[:] = before
     root.setLevel(level)
 

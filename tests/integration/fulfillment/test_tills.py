@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from sqlalchemy import event
 
 from services.fulfillment.vouchers.codes import ALPHABET, grouped, new_code, normalise
 from shared import failpoints
@@ -328,6 +329,58 @@ async def test_a_wrong_body_is_refused_by_field_and_its_code_is_not_repeated(ful
     for number in ("a b", "n" * 65, "N/1", "号"):
         answer = await fulfillment.client.put(f"/v1/uses/{number}", json={"code": code}, headers=fulfillment.issuer.till())
         assert answer.status_code in (404, 422)
+
+
+@pytest.mark.proves("G12")
+@pytest.mark.parametrize("form", [str, normalise, str.lower, lambda code: f"no.{normalise(code)}:1"])
+async def test_a_code_in_the_number_or_the_reference_is_refused(fulfillment: Fulfillment, form: Any) -> None:
+    [code] = await fulfillment.issue()
+    for number, body, field in (
+        (form(code), {}, "path:request_number"),
+        ("N-1", {"till_reference": form(code)}, "till_reference"),
+    ):
+        answer = await fulfillment.use(code, number, **body)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    assert (await fulfillment.verify(code)).json()["usable"] is True
+
+
+@pytest.mark.proves("X5")
+async def test_a_reversal_says_why_in_a_word(fulfillment: Fulfillment, fulfillment_database: TestDatabase) -> None:
+    headers = fulfillment.issuer.till()
+    for number, body, reason in (("N-1", None, "no-answer"), ("N-2", {"reason": "mistake"}, "mistake")):
+        answer = await fulfillment.client.put(f"/v1/uses/{number}/reversal", json=body, headers=headers)
+        assert answer.status_code == 200
+        assert rows(fulfillment_database, "SELECT reason FROM audit_entries ORDER BY id DESC LIMIT 1") == [(reason,)]
+    wrong = await fulfillment.client.put("/v1/uses/N-3/reversal", json={"reason": new_code()}, headers=headers)
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "reason")
+
+
+@pytest.mark.proves("G13")
+async def test_whatever_the_code_the_same_is_asked_of_the_database(
+    fulfillment: Fulfillment, fulfillment_database: TestDatabase
+) -> None:
+    """What is not found takes as long as what is none of the merchant's business: the same statements, in the same order."""
+    [code] = await fulfillment.issue()
+    said: list[str] = []
+    engine = fulfillment.parts.database.engine.sync_engine
+
+    def note(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        said.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    found = []
+    for wrong, merchant in (
+        (new_code(), "M001"),
+        ("nonsense", "M001"),
+        (with_wrong_check_symbol(code), "M001"),
+        (code, "M002"),
+    ):
+        said.clear()
+        assert (await fulfillment.verify(wrong, merchant)).status_code == 404
+        found.append(tuple(said))
+    event.remove(engine, "before_cursor_execute", note)
+    assert len(set(found)) == 1
+    assert len(found[0]) == 3
 
 
 @pytest.mark.proves("G12")
