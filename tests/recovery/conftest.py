@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.recovery.load import Customers, outside
-from tests.support.processes import Machine, running_machine
+from tests.support.processes import APPS, Machine, running_machine
 from tests.support.tokens import Issuer
 
 
@@ -17,7 +17,7 @@ def machine(issuer: Issuer) -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 async def campaign(machine: Machine, anyio_backend: str) -> None:
-    await machine.ready()
+    await machine.ready(*APPS)
     async with outside(machine) as customers:
         await customers.open_campaign()
 

@@ -25,8 +25,11 @@ from tests.support.tokens import Issuer
 PRICE = 1000
 SOLD_OUT = "O9"
 TRY_AGAIN = {"idempotency-in-flight", "overloaded", "database-unavailable", "dependency-unavailable"}
-ENDED = "SELECT count(*) FROM tasks WHERE state <> 'done' AND kind IN ('drive', 'fulfil', 'consume', 'release')"
-LIVE = "SELECT count(*) FROM redemptions WHERE state IN ('accepted', 'confirmed')"
+UNDER_WAY = """
+    SELECT (SELECT count(*) FROM redemptions WHERE state IN ('accepted', 'confirmed'))
+         + (SELECT count(*) FROM tasks WHERE state <> 'done' AND kind IN ('drive', 'fulfil', 'consume', 'release'))
+"""
+STUCK = "SELECT kind, state, claims_unreturned, failures, last_error FROM tasks WHERE state <> 'done' LIMIT 20"
 
 
 @dataclass
@@ -78,6 +81,7 @@ class Customers:
     def __init__(self, machine: Machine, client: httpx.AsyncClient) -> None:
         self.machine, self.client = machine, client
         self.issuer: Issuer = machine.issuer
+        self._connections: dict[str, psycopg.Connection[Any]] = {}
 
     async def open_campaign(self) -> None:
         """One offer with plenty of stock, one that was sold out from the start."""
@@ -137,45 +141,56 @@ class Customers:
         assert again is not None
         return again
 
-    async def voucher_code(self, order: Order) -> str:
-        """The code of a voucher that the order brought."""
+    async def voucher_codes(self, order: Order) -> list[str]:
+        """The codes of the vouchers that the order brought."""
         headers, tills = self.issuer.customer(order.subject), self.machine.url("fulfillment")
         wallet = (await persist(lambda: self.client.get(f"{tills}/v1/vouchers", headers=headers))).json()["items"]
-        voucher = next(v["id"] for v in wallet if v["fulfillment_id"] == order.redemption_id)
-        answer = await persist(lambda: self.client.get(f"{tills}/v1/vouchers/{voucher}/code", headers=headers))
-        code: str = answer.json()["code"]
-        return code
+        codes = []
+        for voucher in [found["id"] for found in wallet if found["fulfillment_id"] == order.redemption_id]:
+            path = f"{tills}/v1/vouchers/{voucher}/code"
+            answer = await persist(lambda path=path: self.client.get(path, headers=headers))  # type: ignore[misc]
+            codes.append(answer.json()["code"])
+        return codes
 
     async def at_till(self, number: str, path: str = "", **body: Any) -> httpx.Response:
         """A till's request under its own number, until it is answered."""
         address = f"{self.machine.url('fulfillment')}/v1/uses/{number}{path}"
         return await persist(lambda: self.client.put(address, json=body, headers=self.issuer.till()))
 
+    def rows(self, service: str, query: str, *values: Any) -> list[Any]:
+        """Rows from a service's database, over a connection that is kept until the server dies."""
+        for attempt in (1, 2):
+            conn = self._connections.get(service)
+            if conn is None:
+                url = self.machine.databases[service].superuser_url
+                conn = self._connections[service] = psycopg.connect(url, autocommit=True)
+            try:
+                return conn.execute(query.encode(), values).fetchall()
+            except psycopg.OperationalError:
+                del self._connections[service]
+                if attempt == 2:
+                    raise
+        raise AssertionError("the loop returns or raises")
+
     def value(self, service: str, query: str, *values: Any) -> Any:
         """One value from a service's database."""
-        with psycopg.connect(self.machine.databases[service].superuser_url) as conn:
-            row = conn.execute(query, values).fetchone()
-        assert row is not None, query
-        return row[0]
+        return self.rows(service, query, *values)[0][0]
 
-    async def all_ended(self, *, seconds: float = 40.0) -> None:
+    def close(self) -> None:
+        """Let go of the databases."""
+        for conn in self._connections.values():
+            conn.close()
+
+    async def all_ended(self, *, seconds: float = 60.0) -> None:
         """Wait until nothing is under way any more. Nobody steps in: neither a hand nor a redrive."""
-        until = time.monotonic() + seconds
-        while (left := (self.value("redemption", LIVE), self.value("redemption", ENDED))) != (0, 0):
-            assert time.monotonic() < until, (left, self._stuck(), self.machine.words("redemption worker"))
-            await asyncio.sleep(0.1)
+        await self.until(lambda: self.value("redemption", UNDER_WAY) == 0, seconds=seconds)
 
-    async def until(self, condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
         """Wait for something that comes by itself."""
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, "it did not come by itself"
+            assert time.monotonic() < end, f"{self.rows('redemption', STUCK)} {self.machine.words('redemption worker')}"
             await asyncio.sleep(0.05)
-
-    def _stuck(self) -> list[Any]:
-        with psycopg.connect(self.machine.databases["redemption"].superuser_url) as conn:
-            query = "SELECT kind, state, claims_unreturned, failures, last_error FROM tasks WHERE state <> 'done' LIMIT 20"
-            return conn.execute(query).fetchall()
 
     async def breaks(self) -> list[Any]:
         """What reconcile says over HTTP."""
@@ -188,13 +203,11 @@ class Customers:
 
     def redemptions_of(self, subject: str) -> dict[str, tuple[str, int]]:
         """A customer's redemptions: state and units by id."""
-        with psycopg.connect(self.machine.databases["redemption"].superuser_url) as conn:
-            rows = conn.execute(
-                "SELECT r.id, r.state, sum(l.quantity) FROM redemptions r JOIN customers c ON c.id = r.customer_id "
-                "JOIN redemption_lines l ON l.redemption_id = r.id WHERE c.subject = %s GROUP BY r.id",
-                [subject],
-            ).fetchall()
-        return {str(one): (state, int(units)) for one, state, units in rows}
+        query = """
+            SELECT r.id, r.state, sum(l.quantity) FROM redemptions r JOIN customers c ON c.id = r.customer_id
+              JOIN redemption_lines l ON l.redemption_id = r.id WHERE c.subject = %s GROUP BY r.id
+        """
+        return {str(one): (state, int(units)) for one, state, units in self.rows("redemption", query, subject)}
 
     def effects(self, redemption_id: str) -> dict[str, int]:
         """Everything that one redemption did, in the three databases."""
@@ -232,4 +245,8 @@ async def outside(machine: Machine) -> AsyncIterator[Customers]:
     """Customers with a connection to the machine."""
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
     async with httpx.AsyncClient(timeout=8.0, limits=limits) as client:
-        yield Customers(machine, client)
+        customers = Customers(machine, client)
+        try:
+            yield customers
+        finally:
+            customers.close()

@@ -1,6 +1,7 @@
 """A process dies at each point that the code names, is started again, and the client asks again: one effect, one answer."""
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,79 +18,96 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 
 
+SOAK = os.environ.get("HUANGOU_SOAK") == "1"
+
+
 @dataclass(frozen=True)
-class Point:
-    """Where a program dies. `by_worker`: the request's own process dies first, so that the worker comes this way."""
+class Round:
+    """One order on its way past programs that each die once, at a point that they pass in this order."""
 
-    program: str
-    name: str
+    deaths: tuple[tuple[str, str], ...]
     offer: str = "O1"
-    by_worker: bool = False
 
 
-REDEEMING = [
-    Point("redemption app", "accept.before_commit"),
-    Point("redemption app", "accept.after_commit"),
-    Point("redemption app", "drive.after_call"),
-    Point("redemption app", "drive.before_commit"),
-    Point("redemption worker", "drive.after_call", by_worker=True),
-    Point("redemption worker", "drive.before_commit", by_worker=True),
-    Point("redemption worker", "drive.before_commit", offer=SOLD_OUT, by_worker=True),
-    Point("redemption worker", "fulfil.after_call"),
-    Point("redemption worker", "fulfil.before_commit"),
-    Point("redemption worker", "consume.after_call"),
-    Point("redemption worker", "release.after_call", offer=SOLD_OUT, by_worker=True),
-    Point("catalog app", "reserve.before_commit"),
-    Point("catalog app", "reserve.after_commit"),
-    Point("catalog app", "reserve.after_commit", offer=SOLD_OUT),
-    Point("catalog app", "consume.before_commit"),
-    Point("catalog app", "release.before_commit", offer=SOLD_OUT, by_worker=True),
-    Point("fulfillment app", "accept.before_commit"),
-    Point("fulfillment app", "accept.after_commit"),
+APP, WORKER, CATALOG, FULFILLMENT = "redemption app", "redemption worker", "catalog app", "fulfillment app"
+ROUNDS = [
+    Round(
+        (
+            (APP, "accept.before_commit"),
+            (CATALOG, "reserve.before_commit"),
+            (WORKER, "drive.after_call"),
+            (FULFILLMENT, "accept.before_commit"),
+        )
+    ),
+    Round(
+        (
+            (APP, "accept.after_commit"),
+            (CATALOG, "reserve.after_commit"),
+            (WORKER, "drive.before_commit"),
+            (FULFILLMENT, "accept.after_commit"),
+        )
+    ),
+    Round(((APP, "drive.after_call"), (WORKER, "fulfil.after_call"), (CATALOG, "consume.before_commit"))),
+    Round(((APP, "drive.before_commit"), (WORKER, "fulfil.before_commit"))),
+    Round(((WORKER, "consume.after_call"),)),
+    Round(((APP, "accept.after_commit"), (CATALOG, "release.before_commit"), (WORKER, "release.after_call")), SOLD_OUT),
+    Round(((APP, "accept.after_commit"), (CATALOG, "reserve.after_commit"), (WORKER, "drive.before_commit")), SOLD_OUT),
+]
+# Each death alone; the worker drives only what a request has left behind, and releases only what is then declined.
+LEFT_BEHIND = (APP, "accept.after_commit")
+ALONE = [
+    Round(
+        tuple(dict.fromkeys([*([LEFT_BEHIND] if death[0] == WORKER or "release" in death[1] else []), death])),
+        SOLD_OUT if "release" in death[1] else "O1",
+    )
+    for death in dict.fromkeys(death for round_ in ROUNDS for death in round_.deaths)
 ]
 AT_TILLS = ["use.before_commit", "use.after_commit", "reverse.before_commit", "reverse.after_commit"]
 EXPIRY = "expire.before_commit"
 
 
+def named(round_: Round) -> str:
+    return "+".join(f"{program.replace(' ', '-')}-{name}" for program, name in round_.deaths) + f"+{round_.offer}"
+
+
 @pytest.mark.proves("G19", "G22", "G27", "G30", "X3")
-@pytest.mark.parametrize("point", REDEEMING, ids=lambda p: f"{p.program} {p.name} {p.offer}".replace(" ", "-"))
-async def test_a_process_dies_there_and_the_redemption_happens_once(
-    machine: Machine, customers: Customers, point: Point
+@pytest.mark.parametrize("round_", [*ROUNDS, *(ALONE if SOAK else [])], ids=named)
+async def test_processes_die_there_and_the_redemption_happens_once(
+    machine: Machine, customers: Customers, round_: Round
 ) -> None:
     [subject] = await customers.arrive(1, 2000)
     await customers.all_ended()
-    if point.by_worker:
-        await machine.restart("redemption app", "accept.after_commit:exit")
-    await machine.restart(point.program, f"{point.name}:exit")
-    armed = machine.programs[point.program].pid
-    order = await customers.redeem(Order(subject, 2, point.offer))
+    before = {name: len(machine.programs[name].deaths) for name, _ in round_.deaths}
+    await machine.restart({program: f"{name}:exit" for program, name in round_.deaths})
+    order = await customers.redeem(Order(subject, 2, round_.offer))
     await customers.all_ended()
-    assert machine.programs[point.program].pid != armed
-    assert machine.programs[point.program].deaths[-1] == FAILPOINT_CODE
+    for name, count in before.items():
+        assert machine.programs[name].deaths[count:] == [FAILPOINT_CODE], name
     await must_be_once(customers, order)
     assert order.answer is not None
-    assert order.answer.status_code == (409 if point.offer == SOLD_OUT else 201)
+    assert order.answer.status_code == (409 if round_.offer == SOLD_OUT else 201)
     assert await customers.breaks() == []
 
 
 @pytest.mark.proves("F5", "G14", "G15", "G30")
-@pytest.mark.parametrize("name", AT_TILLS)
-async def test_fulfillment_dies_there_and_the_voucher_is_used_once(machine: Machine, customers: Customers, name: str) -> None:
-    [subject] = await customers.arrive(1, 1000)
-    order = await customers.redeem(Order(subject))
+async def test_fulfillment_dies_while_tills_use_and_reverse_and_each_happens_once(
+    machine: Machine, customers: Customers
+) -> None:
+    [subject] = await customers.arrive(1, 2000)
+    order = await customers.redeem(Order(subject, 2))
     await customers.all_ended()
-    code, number = await customers.voucher_code(order), f"N-{subject}"
-    reversing = name.startswith("reverse")
-    if reversing:
-        assert (await customers.at_till(number, code=code)).status_code == 200
-    await machine.restart("fulfillment app", f"{name}:exit")
-    answer = await customers.at_till(number, "/reversal") if reversing else await customers.at_till(number, code=code)
-    assert machine.programs["fulfillment app"].deaths[-1] == FAILPOINT_CODE
-    assert answer.status_code == 200
-    found = customers.value("fulfillment", "SELECT array_agg(state) FROM uses WHERE request_number = %s", number)
-    assert found == (["reversed"] if reversing else ["live"])
-    state = customers.value("fulfillment", "SELECT state FROM vouchers WHERE fulfillment_id = %s", order.redemption_id)
-    assert state == ("issued" if reversing else "used")
+    for number, code in enumerate(await customers.voucher_codes(order)):
+        name, moment = f"{subject}-{number}", ("before_commit", "after_commit")[number]
+        for deed, path, body, found in (("use", "", {"code": code}, "used"), ("reverse", "/reversal", {}, "reversed")):
+            before = len(machine.programs[FULFILLMENT].deaths)
+            await machine.restart({FULFILLMENT: f"{deed}.{moment}:exit"})
+            answer = await customers.at_till(name, path, **body)
+            assert machine.programs[FULFILLMENT].deaths[before:] == [FAILPOINT_CODE]
+            assert (answer.status_code, answer.json()["state"]) == (200, found)
+            states = customers.value("fulfillment", "SELECT array_agg(state) FROM uses WHERE request_number = %s", name)
+            assert states == ["live" if found == "used" else found]
+    query = "SELECT array_agg(state) FROM vouchers WHERE fulfillment_id = %s"
+    assert customers.value("fulfillment", query, order.redemption_id) == ["issued", "issued"]
     assert await customers.breaks() == []
 
 
@@ -107,8 +125,7 @@ async def test_fulfillments_worker_dies_while_vouchers_expire_and_each_expires_o
             [order.redemption_id],
         )
         conn.execute("DELETE FROM schedule_ticks WHERE name LIKE 'expire%'")
-    await machine.restart("fulfillment worker", f"{EXPIRY}:exit")
-    await machine.programs["fulfillment worker"].gone(20.0)
+    await machine.restart({"fulfillment worker": f"{EXPIRY}:exit"})
     query = "SELECT state FROM vouchers WHERE fulfillment_id = %s"
     await customers.until(lambda: customers.value("fulfillment", query, order.redemption_id) == "expired")
     assert machine.programs["fulfillment worker"].deaths[-1] == FAILPOINT_CODE
@@ -118,7 +135,7 @@ async def test_fulfillments_worker_dies_while_vouchers_expire_and_each_expires_o
 
 
 def test_every_failpoint_in_the_code_is_died_at_here() -> None:
-    here = {(point.program.split()[0], point.name) for point in REDEEMING}
+    here = {(program.split()[0], name) for round_ in ROUNDS for program, name in round_.deaths}
     here |= {("fulfillment", name) for name in [*AT_TILLS, EXPIRY]}
     assert here == set(points_in_code())
 

@@ -25,8 +25,9 @@ from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("catalog", "redemption", "fulfillment")
-PROGRAMS = ("catalog app", "redemption app", "fulfillment app", "redemption worker", "fulfillment worker")
-LEASE_SECONDS = 2
+APPS = tuple(f"{service} app" for service in SERVICES)
+PROGRAMS = (*APPS, "redemption worker", "fulfillment worker")
+LEASE_SECONDS = 1
 FAILPOINT_CODE = 137
 BORN_SECONDS_MAX = 60.0
 
@@ -85,7 +86,7 @@ class Program:
 
     def __init__(self, name: str, nursery: Nursery, log: Path, environment: dict[str, str], port: int | None) -> None:
         self.name, self.port = name, port
-        service, _, part = name.partition(" ")
+        service, part = name.split()[:2]
         self._nursery = nursery
         self._order = {"module": f"services.{service}.{part}", "port": port, "log": str(log)}
         self._environment = environment
@@ -123,7 +124,7 @@ class Machine:
     """PostgreSQL, the three APIs, two workers, and somebody who starts again whatever has died."""
 
     def __init__(self, server: EmbeddedPostgres, databases: dict[str, TestDatabase], nursery: Nursery, issuer: Issuer) -> None:
-        self.server, self.databases, self.issuer = server, databases, issuer
+        self.server, self.databases, self.issuer, self._nursery = server, databases, issuer, nursery
         self._folder = tempfile.TemporaryDirectory(prefix="huangou-machine-")
         self.logs = Path(self._folder.name)
         self._identity = serve_identity(issuer)
@@ -154,23 +155,33 @@ class Machine:
         self._folder.cleanup()
 
     async def ready(self, *names: str, seconds: float = 30.0) -> None:
-        """Wait until these APIs (all, when none is named) can do their work."""
-        for name in names or [name for name in PROGRAMS if name.endswith("app")]:
+        """Wait until these APIs can do their work."""
+        for name in names:
             program, until = self.programs[name], time.monotonic() + seconds
             while not await asyncio.to_thread(answers, f"http://127.0.0.1:{program.port}/readyz"):
                 assert time.monotonic() < until, f"{name} is not ready: {self.words(name)}"
                 await asyncio.sleep(0.05)
 
-    async def restart(self, name: str, failpoints: str = "") -> None:
-        """Kill a program with -9 and start it anew, armed or not; an API is waited for."""
-        program = self.programs[name]
+    async def restart(self, failpoints: dict[str, str]) -> None:
+        """Kill programs with -9 and start them anew, armed as given; APIs are waited for."""
         self.keeping = False
-        program.send(signal.SIGKILL)
-        await program.gone()
-        program.start(failpoints)
+        for name, armed in failpoints.items():
+            program = self.programs[name]
+            program.send(signal.SIGKILL)
+            await program.gone()
+            program.start(armed)
         self.keeping = True
-        if program.port is not None:
-            await self.ready(name)
+        await self.ready(*(name for name in failpoints if self.programs[name].port is not None))
+
+    @contextlib.contextmanager
+    def joined(self, name: str) -> Iterator[Program]:
+        """One more program for a while, such as `redemption worker 2`."""
+        program = self.programs[name] = self._program(name, self._nursery)
+        program.start()
+        try:
+            yield program
+        finally:
+            self.programs.pop(name).send(signal.SIGKILL)
 
     @contextlib.asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -184,14 +195,14 @@ class Machine:
 
     async def _keep(self) -> None:
         while True:
-            for program in self.programs.values():
+            for program in [*self.programs.values()]:
                 if self.keeping and program.has_ended:
                     program.deaths.append(program.code)
                     program.start()
             await asyncio.sleep(0.05)
 
     def _program(self, name: str, nursery: Nursery) -> Program:
-        service, _, part = name.partition(" ")
+        service, part = name.split()[:2]
         log = self.logs / f"{name.replace(' ', '-')}.log"
         port = self._ports[service] if part == "app" else None
         return Program(name, nursery, log, self._environment(service), port)

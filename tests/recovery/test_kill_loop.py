@@ -1,0 +1,191 @@
+"""Customers redeem and tills use while processes are killed, paused and the database crashes; nothing is lost or doubled.
+
+The loop must be able to see damage: a client that takes a new key for each attempt is the control.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.catalog.books.store import find_breaks as catalog_breaks
+from services.fulfillment.books.store import find_breaks as fulfillment_breaks
+from services.redemption.reconciliation.own_books import own_breaks
+from shared.database import Database, DatabaseUnavailable, Overloaded
+from tests.recovery.load import PRICE, Customers, Order
+from tests.support.processes import LEASE_SECONDS, Machine
+
+pytestmark = pytest.mark.anyio
+
+SOAK = os.environ.get("HUANGOU_SOAK") == "1"
+SECONDS = 600.0 if SOAK else 14.0
+CUSTOMERS = 16 if SOAK else 8
+POINTS = 50_000_000
+SECOND_WORKER = "redemption worker 2"
+KILLED = [
+    "redemption app", "redemption app", "redemption worker", SECOND_WORKER, "catalog app", "fulfillment app",
+    "fulfillment worker",
+]  # fmt: skip
+BLOWS = [*KILLED, "database", "pause", "pause"]
+
+
+@dataclass
+class Day:
+    """What happened while it lasted."""
+
+    ends_at: float
+    orders: list[Order] = field(default_factory=list)
+    uses: list[str] = field(default_factory=list)
+    blows: Counter[str] = field(default_factory=Counter)
+    looks: int = 0
+    found: list[object] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self.ends_at
+
+
+async def shop(customers: Customers, day: Day, subject: str, chance: random.Random) -> None:
+    """One customer: one order after the other, and a voucher of the last one at the till when it is there."""
+    while not day.is_over:
+        order = await customers.redeem(Order(subject, chance.randint(1, 3)))
+        day.orders.append(order)
+        for code in (await customers.voucher_codes(order))[:1]:
+            number = f"{subject}-{order.key}"
+            answer = await customers.at_till(number, code=code)
+            assert answer.json()["state"] == "used", answer.text
+            day.uses.append(number)
+
+
+async def strike(machine: Machine, day: Day, chance: random.Random) -> None:
+    """One blow after the other, at random moments, each kind before any comes again."""
+    coming: list[str] = []
+    while not day.is_over:
+        await asyncio.sleep(chance.uniform(0.4, 1.2))
+        coming = coming or chance.sample(BLOWS, len(BLOWS))
+        day.blows[blow := coming.pop()] += 1
+        if blow == "database":
+            machine.server.kill()
+            await asyncio.sleep(chance.uniform(0.1, 0.6))
+            machine.server.restart_after_crash()
+        elif blow == "pause":
+            victim = machine.programs[chance.choice(["redemption worker", SECOND_WORKER])]
+            pid = victim.pid
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(2.2 * LEASE_SECONDS)
+            os.kill(pid, signal.SIGCONT)
+        else:
+            machine.programs[blow].send(signal.SIGKILL)
+
+
+async def audit(machine: Machine, day: Day) -> None:
+    """Each service's own books, read in the middle of everything: they fit at every moment, not only afterwards."""
+    books = {"redemption": own_breaks, "catalog": catalog_breaks, "fulfillment": fulfillment_breaks}
+    databases = {service: Database(machine.databases[service].url, pool_size=1) for service in books}
+
+    async def look(service: str) -> Sequence[object]:
+        async with databases[service].transaction() as conn:
+            read: AsyncConnection = conn
+            return await books[service](read)
+
+    try:
+        while not day.is_over:
+            for service in books:
+                with contextlib.suppress(DatabaseUnavailable, Overloaded, DBAPIError):
+                    day.found += await look(service)
+                    day.looks += 1
+            await asyncio.sleep(0.2)
+    finally:
+        for database in databases.values():
+            await database.dispose()
+
+
+def damage(customers: Customers, orders: Sequence[Order], subjects: Sequence[str]) -> dict[str, int]:
+    """How many orders happened not at all, how many redemptions nobody ordered, and what else does not fit; nothing is 0."""
+    redeemed = {one: found for subject in subjects for one, found in customers.redemptions_of(subject).items()}
+    ordered = {order.redemption_id: order for order in orders}
+    units = {
+        one: ordered[one].quantity if state == "fulfilled" else 0 for one, (state, _) in redeemed.items() if one in ordered
+    }
+
+    def wrong(service: str, query: str, times: int = 1) -> int:
+        found = {str(one): int(count) for one, count in customers.rows(service, query)}
+        return sum(found.get(one, 0) != count * times for one, count in units.items())
+
+    counted = {
+        "lost": len(ordered.keys() - redeemed.keys()),
+        "doubled": len(redeemed.keys() - ordered.keys()),
+        "points": wrong(
+            "redemption", "SELECT redemption_id, sum(points) FROM postings WHERE kind = 'redeemed' GROUP BY 1", PRICE
+        ),
+        "stock": wrong(
+            "catalog", "SELECT reservation_id, sum(quantity) FROM stock_movements WHERE kind = 'consumed' GROUP BY 1"
+        ),
+        "vouchers": wrong("fulfillment", "SELECT fulfillment_id, count(*) FROM vouchers GROUP BY 1"),
+    }
+    return {name: count for name, count in counted.items() if count}
+
+
+async def spend_a_day(machine: Machine, customers: Customers, subjects: Sequence[str]) -> Day:
+    seed = int(os.environ.get("HUANGOU_SEED", random.SystemRandom().randrange(10**6)))
+    print(f"kill loop: HUANGOU_SEED={seed}")
+    chance = random.Random(seed)
+    day = Day(time.monotonic() + SECONDS)
+    with machine.joined(SECOND_WORKER):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(strike(machine, day, chance))
+            group.create_task(audit(machine, day))
+            for subject in subjects:
+                group.create_task(shop(customers, day, subject, random.Random(chance.random())))
+        await customers.all_ended(seconds=90.0)
+    print(f"{len(day.orders)} orders, {len(day.uses)} uses, {dict(day.blows)}, {day.looks} looks into the books")
+    return day
+
+
+@pytest.mark.proves("G19", "G27", "G29", "G30", "X3")
+async def test_whatever_dies_or_stalls_every_order_happens_once_and_ends_by_itself(
+    machine: Machine, customers: Customers
+) -> None:
+    subjects = await customers.arrive(CUSTOMERS, POINTS)
+    day = await spend_a_day(machine, customers, subjects)
+    assert day.found == []
+    assert day.looks > 3
+    assert len(day.orders) >= CUSTOMERS
+    assert sum(day.blows.values()) > 3
+    assert damage(customers, day.orders, subjects) == {}
+    assert customers.value("fulfillment", "SELECT count(*) FROM uses WHERE request_number = ANY(%s)", day.uses) == len(day.uses)
+    for order in day.orders[:: max(1, len(day.orders) // 20)]:
+        assert order.answer is not None
+        again = await customers.repeat(order)
+        assert (again.status_code, again.content) == (order.answer.status_code, order.answer.content)
+    assert await customers.breaks() == []
+
+
+async def test_control_a_client_with_a_new_key_for_each_attempt_is_seen_to_redeem_twice(
+    machine: Machine, customers: Customers
+) -> None:
+    subjects = await customers.arrive(1, POINTS)
+    await machine.restart({"redemption app": "accept.after_commit:exit"})
+    order = await customers.redeem(Order(subjects[0], fresh_key_each_time=True))
+    await customers.all_ended()
+    assert damage(customers, [order], subjects) == {"doubled": 1}
+
+
+async def test_control_a_voucher_that_is_missing_and_points_that_are_taken_twice_are_seen(
+    machine: Machine, customers: Customers
+) -> None:
+    subjects = await customers.arrive(1, POINTS)
+    order = await customers.redeem(Order(subjects[0], 2))
+    await customers.all_ended()
+    assert damage(customers, [order], subjects) == {}
+    twice = Order(subjects[0], 1, key=order.key, answer=order.answer)
+    assert damage(customers, [twice], subjects) == {"points": 1, "stock": 1, "vouchers": 1}
