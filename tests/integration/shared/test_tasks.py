@@ -67,6 +67,16 @@ async def test_two_claimers_never_hold_the_same_task(mechanisms: Mechanisms) -> 
     assert len(ids) == len(set(ids)) == 40
 
 
+async def test_two_claimers_never_hold_the_same_suspect(mechanisms: Mechanisms) -> None:
+    await add(mechanisms, *[new_task() for _ in range(6)])
+    await lose(mechanisms, 2)
+    for _ in range(3):
+        shares = await asyncio.gather(*[claim(mechanisms, lease=0.5) for _ in range(8)])
+        ids = [held.id for share in shares for held in share]
+        assert len(ids) == len(set(ids)) <= 6
+        await mechanisms.rows("UPDATE tasks SET lease_until = NULL, claims_unreturned = 2 RETURNING 1")
+
+
 @pytest.mark.proves("G30")
 async def test_whoever_lost_the_lease_finishes_and_defers_nothing(mechanisms: Mechanisms) -> None:
     await add(mechanisms, new_task())
