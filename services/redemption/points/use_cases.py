@@ -10,6 +10,8 @@ from services.redemption.parts import Parts
 from services.redemption.points import store
 from services.redemption.points.domain import AccountClosed, AccountState
 from shared.audit import Actor, Entry
+from shared.errors import FieldError
+from shared.problems import InvalidInput
 from shared.tasks import Again, Claim, NewTask
 
 EXPIRY_ACCOUNTS_MAX = 500
@@ -50,11 +52,16 @@ async def _expire_set(parts: Parts, conn: AsyncConnection, claim: Claim, after: 
 async def set_account_state(
     parts: Parts, conn: AsyncConnection, account_id: UUID, *, state: AccountState, until: datetime | None, actor: Actor
 ) -> None:
-    """Let an account do more or less from now on (P6); the actor's reason is kept. Raises AccountClosed."""
+    """Let an account do more or less from now on (P6); the actor's reason is kept.
+
+    Raises AccountClosed, or InvalidInput for an end that has passed or that the state cannot have.
+    """
     book = (await store.lock_books(conn, [account_id]))[account_id]
     now = await parts.clock.now(conn)
     if book.state is AccountState.CLOSED and state is not AccountState.CLOSED:
         raise AccountClosed
+    if until is not None and (until <= now or state in (AccountState.ACTIVE, AccountState.CLOSED)):
+        raise InvalidInput(FieldError("until", "not-allowed"))
     reason = None if state is AccountState.ACTIVE else actor.reason
     await store.set_account_state(conn, account_id, state=state, reason=reason, by=actor.name, until=until)
     before, after = {"state": book.state.value}, {"state": state.value, "until": until}

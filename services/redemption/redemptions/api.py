@@ -29,7 +29,7 @@ from shared.answers import language_of, refusal_answer
 from shared.app import new_router
 from shared.audit import Actor
 from shared.errors import DomainError
-from shared.idempotency import NEEDS_KEY, attempt_of, replay
+from shared.idempotency import NEEDS_KEY, attempt_of
 from shared.idempotency import answer as kept_answer
 from shared.identity import Principal, allow, customers, staff
 from shared.ids import new_id
@@ -116,14 +116,12 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
         customer = await customer_of(parts, who)
         try:
             lines = tuple([await _line(parts, wish.campaign, number, line) for number, line in enumerate(wish.lines, start=1)])
-        except NeighbourUnavailable:
+        except (NeighbourUnavailable, OfferUnknown):
             # Nobody can say what the offer is; but a request that was answered before gets that answer.
-            async with parts.database.transaction() as conn:
-                record = (await parts.keys.read(conn, [attempt.key])).get(attempt.key)
-            kept = None if record is None else replay(record, attempt)
-            if kept is None:
+            known = await redeeming.answer_again(attempt, AnswerWriter(request))
+            if known is None:
                 raise
-            return kept
+            return kept_answer(known.status, known.body, known.location, replayed=known.replayed)
         command = Redeem(
             id=new_id(),
             attempt=attempt,

@@ -17,11 +17,11 @@ from services.redemption.points.domain import Book, Hold
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import DEADLINE, Redemption, State, TimelineEntry, limits_of, take_limits
 from services.redemption.redemptions.store import LineRow
-from services.redemption.redemptions.use_cases.commands import Answer, Redeem
+from services.redemption.redemptions.use_cases.commands import Answer, Redeem, Writer
 from shared.audit import Entry
 from shared.errors import DomainError
 from shared.failpoints import failpoint
-from shared.idempotency import Record
+from shared.idempotency import Attempt, Record
 from shared.problems import IdempotencyInFlight, IdempotencyKeyReused
 from shared.tasks import Claim, NewTask
 
@@ -86,14 +86,17 @@ async def _take_keys(parts: Parts, conn: AsyncConnection, round_: _Round, comman
     known = [c for c in commands if c.attempt.key not in fresh]
     records = await parts.keys.read(conn, [c.attempt.key for c in known]) if known else {}
     for command in known:
-        round_.outcomes[command.id] = await _answer_again(parts, conn, round_, command, records[command.attempt.key])
+        record = records[command.attempt.key]
+        round_.outcomes[command.id] = await answer_again(parts, conn, round_.now, (command.attempt, command.writer), record)
     return mine
 
 
-async def _answer_again(
-    parts: Parts, conn: AsyncConnection, round_: _Round, command: Redeem, record: Record
+async def answer_again(
+    parts: Parts, conn: AsyncConnection, now: datetime, asked: tuple[Attempt, Writer], record: Record
 ) -> Answer | Exception:
-    if record.fingerprint != command.attempt.fingerprint:
+    """What a request is told whose key is known: what is kept, or how the redemption stands."""
+    attempt, writer = asked
+    if record.fingerprint != attempt.fingerprint:
         return IdempotencyKeyReused()
     if record.status is not None and record.body is not None:
         return Answer(record.status, bytes(record.body), record.location, replayed=True)
@@ -101,12 +104,12 @@ async def _answer_again(
     redemption = (await store.read(conn, [record.resource_id]))[record.resource_id]
     lines = (await store.read_lines(conn, [redemption.id]))[redemption.id]
     if redemption.state is not State.ACCEPTED:  # a worker brought it to its end: what it says now is kept from here on
-        answer = command.writer.redemption(redemption, lines)
-        await parts.keys.finish(conn, [(command.attempt.key, answer.status, answer.body, answer.location)])
+        answer = writer.redemption(redemption, lines)
+        await parts.keys.finish(conn, [(attempt.key, answer.status, answer.body, answer.location)])
         return answer
-    if (round_.now - record.created_at).total_seconds() < IN_FLIGHT_SECONDS:
+    if (now - record.created_at).total_seconds() < IN_FLIGHT_SECONDS:
         return IdempotencyInFlight()
-    return command.writer.under_way(redemption, lines)
+    return writer.under_way(redemption, lines)
 
 
 async def _read_counters(conn: AsyncConnection, commands: Sequence[Redeem], today: date) -> dict[UUID, dict[str, int]]:

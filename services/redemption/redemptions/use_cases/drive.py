@@ -30,8 +30,8 @@ from services.redemption.redemptions.store import LineRow
 from services.redemption.redemptions.use_cases.commands import Answer, Redeem
 from shared.audit import Actor, Entry
 from shared.failpoints import failpoint
-from shared.metrics import FENCES_LOST
 from shared.tasks import Again, Claim, NewTask
+from shared.tasks.queue import backoff_seconds
 
 DRIVER = Actor("service:redemption", "worker")
 UNAVAILABLE = [{"code": "catalog-unavailable"}]
@@ -108,7 +108,6 @@ async def settle(parts: Parts, conn: AsyncConnection, steps: Sequence[Step]) -> 
     """
     fenced = await parts.tasks.finish(conn, [step.claim for step in steps])
     mine = [step for step in steps if step.claim.id in fenced]
-    FENCES_LOST.labels("drive").inc(len(steps) - len(mine))
     locked = await store.lock(conn, [step.redemption.id for step in mine])
     mine = [replace(s, redemption=locked[s.redemption.id]) for s in mine if locked[s.redemption.id].state is State.ACCEPTED]
     books = await ledger.lock_books(conn, [step.redemption.account_id for step in mine])
@@ -233,4 +232,10 @@ async def drive_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Aga
         await settle(parts, conn, steps)
 
     await parts.database.run(work)
-    return {by_ref[r.id].id: Again(failure) for r in due if r.id not in settled}
+    return {by_ref[r.id].id: _before_its_deadline(failure, by_ref[r.id], r, now) for r in due if r.id not in settled}
+
+
+def _before_its_deadline(failure: str, claim: Claim, redemption: Redemption, now: datetime) -> Again:
+    """Try again by the back-off, but no later than when it is to be declined."""
+    left = (redemption.deadline_at - now).total_seconds()
+    return Again(failure, after_seconds=min(backoff_seconds(claim.failures), left))

@@ -3,7 +3,7 @@
 Each is a task; each calls once for a set and then commits once, the fence first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.customers import store as customers
 from services.redemption.customers.domain import Customer
+from services.redemption.neighbours.fulfillment import Delivery
 from services.redemption.parts import Parts
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import TASK_OF, Event, Redemption, State, TimelineEntry, decide
@@ -21,6 +22,8 @@ from services.redemption.redemptions.store import LineRow
 from services.redemption.redemptions.use_cases.drive import DRIVER, follow_up
 from shared.audit import Entry
 from shared.failpoints import failpoint
+from shared.http_client import Refused
+from shared.problems import NeighbourUnavailable
 from shared.tasks import Again, Claim
 
 STRANDED_AFTER = timedelta(seconds=60)
@@ -36,8 +39,8 @@ async def fulfil_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Ag
         found = [r for r in (await store.read(conn, ids)).values() if r.state is State.CONFIRMED]
         lines = await store.read_lines(conn, ids)
         people = await customers.find_by_ids(conn, [r.customer_id for r in found])
-    items = [await _item(parts, r, lines[r.id], people[r.customer_id]) for r in found]
-    deliveries = await parts.fulfillment.accept(items, DRIVER) if items else {}
+    items, unasked = await _items(parts, [(r, lines[r.id], people[r.customer_id]) for r in found])
+    deliveries = await _ask(parts, items)
     await failpoint("fulfil.after_call")
     done = {r.id for r in found if r.id in deliveries and deliveries[r.id].outcome == "accepted"}
     claims_done = [c for c in claims if c.ref in done or c.ref not in {r.id for r in found}]
@@ -49,7 +52,36 @@ async def fulfil_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Ag
         await failpoint("fulfil.before_commit")
 
     await parts.database.run(work)
-    return _not_done(claims, claims_done, "fulfil")
+    later = {claim.id: Again("the catalog did not answer") for claim in claims if claim.ref in unasked}
+    return {**_not_done(claims, claims_done, "fulfil", known=later), **later}
+
+
+async def _items(
+    parts: Parts, asked: Sequence[tuple[Redemption, Sequence[LineRow], Customer]]
+) -> tuple[list[dict[str, Any]], set[UUID]]:
+    """What is asked for, and those whose offer nobody could tell just now. One in trouble does not hold up the others."""
+    items, unasked = [], set()
+    for redemption, lines, person in asked:
+        try:
+            items.append(await _item(parts, redemption, lines, person))
+        except NeighbourUnavailable:
+            unasked.add(redemption.id)
+        except (LookupError, Refused) as error:
+            log.warning("offer_not_understood", redemption=str(redemption.id), error=type(error).__name__)
+    return items, unasked
+
+
+async def _ask(parts: Parts, items: Sequence[dict[str, Any]]) -> Mapping[UUID, Delivery]:
+    """One call for a set. When fulfillment cannot read it, by halves, until only the one that it cannot read is left out."""
+    if not items:
+        return {}
+    try:
+        return await parts.fulfillment.accept(items, DRIVER)
+    except Refused:
+        if len(items) == 1:
+            return {}
+        half = len(items) // 2
+        return {**await _ask(parts, items[:half]), **await _ask(parts, items[half:])}
 
 
 async def _item(parts: Parts, redemption: Redemption, lines: Sequence[LineRow], person: Customer) -> dict[str, Any]:
@@ -111,8 +143,11 @@ async def _finish(parts: Parts, claims: Sequence[Claim], done: set[UUID], kind: 
     return _not_done(claims, finished, kind)
 
 
-def _not_done(claims: Sequence[Claim], done: Sequence[Claim], kind: str) -> dict[UUID, Again]:
-    finished = {claim.id for claim in done}
+def _not_done(
+    claims: Sequence[Claim], done: Sequence[Claim], kind: str, *, known: Mapping[UUID, Again] | None = None
+) -> dict[UUID, Again]:
+    """Those that are left for a reason that nobody understood: an alarm, and another look in a minute."""
+    finished = {claim.id for claim in done} | (known or {}).keys()
     left = [claim for claim in claims if claim.id not in finished]
     for claim in left:
         log.error("answer_not_understood", kind=kind, redemption=str(claim.ref))

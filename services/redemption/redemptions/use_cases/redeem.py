@@ -15,18 +15,22 @@ import structlog
 from services.redemption.parts import Parts
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import State
-from services.redemption.redemptions.use_cases.accept import Accepted, AccountBusy, accept
-from services.redemption.redemptions.use_cases.commands import Answer, Redeem
+from services.redemption.redemptions.use_cases.accept import Accepted, AccountBusy, accept, answer_again
+from services.redemption.redemptions.use_cases.commands import Answer, Redeem, Writer
 from services.redemption.redemptions.use_cases.drive import Step, reserve, settle
 from shared.audit import Actor
 from shared.batcher import Batcher
 from shared.database import DatabaseUnavailable, Overloaded
 from shared.failpoints import failpoint
+from shared.idempotency import Attempt
 from shared.problems import NeighbourUnavailable
 from shared.tasks import Again
 
 ANSWER_SECONDS = 3.0
-LOOK_AGAIN_SECONDS = 0.2
+FLOW_SECONDS = 1.0
+"""How long a set keeps its place in the batcher while the catalog is at work. Then the next set may start, and the call goes
+on beside it: a catalog that hangs for five seconds makes nobody wait five seconds."""
+LOOK_AGAIN_SECONDS, LOOK_AGAIN_SECONDS_MAX = 0.1, 0.5
 SINGLES_MAX = 8
 WAITING_PER_ACCOUNT_MAX = 64
 
@@ -45,6 +49,7 @@ class Redeeming:
             lambda commands: self._flow(commands, wait=True), size_max=SINGLES_MAX, name="redeem alone"
         )
         self._waiting: Counter[UUID] = Counter()
+        self._drives: set[asyncio.Task[dict[UUID, Answer]]] = set()
 
     async def redeem(self, command: Redeem) -> Answer:
         """Carry one command to its answer. Raises what refuses it without a trace (a reused key, too many waiting)."""
@@ -63,10 +68,26 @@ class Redeeming:
             return outcome
         return await self._await_end(outcome, until=started + ANSWER_SECONDS)
 
+    async def answer_again(self, attempt: Attempt, writer: Writer) -> Answer | None:
+        """What a request is told whose key is known; None when it is not. Raises as `redeem` does.
+
+        For those whose offers cannot be read: what was answered before is answered again all the same.
+        """
+        parts = self._parts
+        async with parts.database.transaction() as conn:
+            record = (await parts.keys.read(conn, [attempt.key])).get(attempt.key)
+            if record is None:
+                return None
+            outcome = await answer_again(parts, conn, await parts.clock.now(conn), (attempt, writer), record)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
     async def close(self) -> None:
         """Finish what waits."""
         await self._sets.close()
         await self._singles.close()
+        await asyncio.gather(*self._drives)
 
     async def _submit(self, command: Redeem) -> Answer | Accepted:
         try:
@@ -76,13 +97,21 @@ class Redeeming:
 
     async def _flow(self, commands: Sequence[Redeem], *, wait: bool) -> list[Answer | Accepted | BaseException]:
         parts = self._parts
-        outcomes = await parts.database.run(lambda conn: accept(parts, conn, commands, wait=wait))
+        async with parts.database.transaction() as conn:  # what got in the way is tried again by the batcher
+            outcomes = await accept(parts, conn, commands, wait=wait)
         accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
         await failpoint("accept.after_commit")
-        answers = await self._drive(accepted) if accepted else {}
+        answers = await self._drive_for_a_while(accepted) if accepted else {}
         return [
             answers.get(outcome.redemption.id, outcome) if isinstance(outcome, Accepted) else outcome for outcome in outcomes
         ]
+
+    async def _drive_for_a_while(self, accepted: Sequence[Accepted]) -> dict[UUID, Answer]:
+        drive = asyncio.create_task(self._drive(accepted))
+        self._drives.add(drive)
+        drive.add_done_callback(self._drives.discard)
+        await asyncio.wait({drive}, timeout=FLOW_SECONDS)
+        return drive.result() if drive.done() else {}
 
     async def _drive(self, accepted: Sequence[Accepted]) -> dict[UUID, Answer]:
         """The first attempt, by the request itself: it is the sole one, so a refusal leaves nothing in doubt."""
@@ -115,6 +144,7 @@ class Redeeming:
 
     async def _await_end(self, accepted: Accepted, *, until: float) -> Answer:
         """Look every now and then whether the worker has ended it; after three seconds say where to ask again."""
+        pause = LOOK_AGAIN_SECONDS
         while time.monotonic() < until:
             try:
                 answer = await self._ended(accepted)
@@ -122,7 +152,8 @@ class Redeeming:
                 answer = None
             if answer is not None:
                 return answer
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(max(0.0, min(pause, until - time.monotonic())))
+            pause = min(2 * pause, LOOK_AGAIN_SECONDS_MAX)
         return accepted.command.writer.under_way(accepted.redemption, accepted.lines)
 
     async def _ended(self, accepted: Accepted) -> Answer | None:
