@@ -15,6 +15,7 @@ from shared.database import DatabaseUnavailable, Overloaded, is_down, is_retryab
 from shared.documents import DocumentedApp, name_operation
 from shared.errors import DomainError, FieldError
 from shared.identity import TokenVerifier, allow_anyone, refuse_routes_without_policy
+from shared.identity.policy import api_routes
 from shared.problems import INTERNAL, MALFORMED, MEDIA, METHOD_NOT_ALLOWED, NOT_FOUND, TOO_LARGE, VALIDATION, Catalogue
 from shared.strict_json import JSON_BYTES_MAX, StrictRoute
 from shared.telemetry import TELEMETRY
@@ -168,8 +169,14 @@ def _field_name(where: Sequence[Any]) -> str:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    headers = {"Allow": ", ".join(_methods_here(request))} if error.status_code == 405 else {}
     return problem_answer(request, HTTP_PROBLEMS.get(error.status_code, INTERNAL), headers=headers)
+
+
+def _methods_here(request: Request) -> list[str]:
+    """What this address takes, over all routes that share it: the router knows only the one that it met first."""
+    path = request.scope["path"]
+    return sorted({m for route in api_routes(request.app) if route.path_regex.match(path) for m in route.methods or ()})
 
 
 async def _unexpected_error(request: Request, error: Exception) -> Response:

@@ -19,7 +19,7 @@ LANGUAGE = {
     "in": "header",
     "required": False,
     "description": "zh-Hans (when nothing fits), zh-Hant or en.",
-    "schema": {"type": "string", "maxLength": 200},
+    "schema": {"type": "string"},
     "example": "zh-Hant",
 }
 FIELD_PROBLEM = {

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from services.redemption.reconciliation.use_cases import reconcile
 from tests.support.postgres import TestDatabase, TestServer
 from tests.support.tokens import Issuer
 from tests.support.world import World, running_world
@@ -23,5 +24,9 @@ async def world(postgres: TestServer, made: list[TestDatabase], issuer: Issuer, 
         made.append(postgres.database(service))
         return made[-1]
 
+    # Bulk calls leave breaks here, and three seconds for each look at the books would be most of their time.
+    patience = reconcile.__kwdefaults__
+    reconcile.__kwdefaults__ = {**patience, "settle_seconds": 0.0}
     async with running_world(database_of, issuer) as running:
         yield running
+    reconcile.__kwdefaults__ = patience
