@@ -8,7 +8,7 @@ from shared.audit import define_audit
 from shared.database import Database, new_metadata
 from shared.idempotency import define_idempotency
 from shared.tasks import define_tasks
-from tests.support.postgres import TestDatabase, TestServer
+from tests.support.postgres import THROUGH_PGBOUNCER, TestDatabase, TestServer
 
 metadata = new_metadata()
 task_tables = define_tasks(metadata)
@@ -66,4 +66,4 @@ def make_mechanisms(server: TestServer, *, pool_size: int = 8) -> Mechanisms:
         for table, rights in GRANTS.items():
             conn.execute(text(f"GRANT {rights} ON {table} TO mechanisms_service"))
     engine.dispose()
-    return Mechanisms(place, Database(place.url, pool_size=pool_size))
+    return Mechanisms(place, Database(place.url, pool_size=pool_size, pgbouncer=THROUGH_PGBOUNCER))

@@ -1,6 +1,7 @@
 """A real PostgreSQL for tests: Testcontainers where Docker answers, else the embedded server.
 
-Each service's migrations run once into a template; every test gets a copy of its own.
+Each service's migrations run once into a template; every test gets a copy of its own. With HUANGOU_TEST_PGBOUNCER=1 the
+service's role goes through PgBouncer in transaction mode, which the services' settings then learn from their variables.
 """
 
 import contextlib
@@ -14,12 +15,16 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
 
+from deploy.local.pgbouncer import PgBouncer
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.postgres.provision import RolePasswords, provision_database, provision_roles
+from deploy.postgres.provision import SERVICES, RolePasswords, provision_database, provision_roles
 from shared import migrations
 
 PASSWORDS = RolePasswords(owner="owner-of-a-test", service="service-of-a-test")
 CONTAINER_IMAGE = "postgres:18"
+THROUGH_PGBOUNCER = os.environ.get("HUANGOU_TEST_PGBOUNCER") == "1"
+POOLED = (*SERVICES, "mechanisms")
+"""Whose service roles PgBouncer lets in; `mechanisms` is the service of the tests of `shared/`."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,9 @@ class TestServer:
 
     __test__ = False
 
-    def __init__(self, superuser_url: str) -> None:
+    def __init__(self, superuser_url: str, *, pooler_port: int | None = None) -> None:
         self._superuser_url = superuser_url
+        self._pooler_port = pooler_port
         self._templates: set[str] = set()
         self._numbers = itertools.count(1)
 
@@ -76,6 +82,8 @@ class TestServer:
             url = make_url(self._superuser_url).set(database=name)
             if user is not None:
                 url = url.set(username=user, password=password)
+            if user == f"{service}_service" and self._pooler_port is not None:
+                url = url.set(host="127.0.0.1", port=self._pooler_port)
             return url.render_as_string(hide_password=False)
 
         return TestDatabase(
@@ -89,19 +97,36 @@ class TestServer:
 @contextlib.contextmanager
 def test_server() -> Iterator[TestServer]:
     """Start a server for this run, or use the one that TEST_POSTGRES_URL names (a superuser's address)."""
+    with contextlib.ExitStack() as held:
+        url = held.enter_context(_any_server())
+        pooler = held.enter_context(_pooler(url)) if THROUGH_PGBOUNCER else None
+        yield TestServer(url, pooler_port=None if pooler is None else pooler.port)
+
+
+@contextlib.contextmanager
+def _any_server() -> Iterator[str]:
     named = os.environ.get("TEST_POSTGRES_URL")
     if named:
-        yield TestServer(named)
+        yield named
     elif docker_answers():
         from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - costs a second to import
 
         os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
         options = "-c max_connections=200 -c fsync=off"
         with PostgresContainer(CONTAINER_IMAGE, driver=None).with_command(f"postgres {options}") as container:
-            yield TestServer(container.get_connection_url(driver=None))
+            yield container.get_connection_url(driver=None)
     else:
         with EmbeddedPostgres.temporary() as server:
-            yield TestServer(server.url())
+            yield server.url()
+
+
+def _pooler(superuser_url: str) -> PgBouncer:
+    """PgBouncer in front of a server on this machine; settings that tests build are told by the environment."""
+    for service in SERVICES:
+        os.environ[f"{service.upper()}_PGBOUNCER"] = "true"
+    port = make_url(superuser_url).port
+    assert port is not None
+    return PgBouncer(port, {f"{service}_service": PASSWORDS.service for service in POOLED})
 
 
 def docker_answers() -> bool:

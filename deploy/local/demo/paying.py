@@ -37,7 +37,7 @@ async def pay(scene: Scene) -> None:
     teller.expect("SALE-1 again gets the same bytes", repeat.content, first.content)
     teller.line("request SALE-1 is sent once more, as after a lost answer: the same answer, byte for byte")
     reversal = await scene.speaker.answer(
-        "PUT", "fulfillment", "/v1/uses/SALE-1/reversal", who=TILL, json={"reason": "sale undone"}
+        "PUT", "fulfillment", "/v1/uses/SALE-1/reversal", who=TILL, json={"reason": "customer"}
     )
     teller.expect("The reversal", (reversal.status_code, reversal.json().get("state")), (200, "reversed"))
     teller.line("the till takes SALE-1 back: reversed")
