@@ -158,7 +158,7 @@ async def test_a_call_ends_in_time_whether_silence_or_a_trickle_answers(
     started = time.monotonic()
     with pytest.raises(OutcomeUnknown):
         await client.put("/x", {})
-    assert 4.5 < time.monotonic() - started < 6
+    assert 4.5 < time.monotonic() - started < 8
 
 
 @pytest.mark.proves("G33")
@@ -179,7 +179,7 @@ async def test_a_neighbour_that_cannot_be_reached_is_given_up_after_a_second(
     started = time.monotonic()
     with pytest.raises(NotSent):
         await deaf.get("/x")
-    assert 0.8 < time.monotonic() - started < 2
+    assert 0.8 < time.monotonic() - started < 3
     for each in (*fillers, listener):
         each.close()
 
@@ -220,7 +220,7 @@ async def test_a_redirect_is_not_followed(neighbour: Neighbour, client: ServiceC
 async def test_five_failures_give_the_neighbour_a_rest_and_one_call_then_looks(
     neighbour: Neighbour, client: ServiceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "OPEN_SECONDS", 0.3)
+    monkeypatch.setattr(module, "OPEN_SECONDS", 0.6)
     neighbour.answer = reply(503, {})
     for _ in range(5):
         with pytest.raises(NotSent):
@@ -230,12 +230,12 @@ async def test_five_failures_give_the_neighbour_a_rest_and_one_call_then_looks(
         with pytest.raises(NotSent):
             await client.get("/x")
     assert len(neighbour.requests) == 5
-    await asyncio.sleep(0.35)
+    await asyncio.sleep(0.65)
     for _ in range(3):
         with pytest.raises(NotSent):
             await client.get("/x")
     assert len(neighbour.requests) == 6
-    await asyncio.sleep(0.35)
+    await asyncio.sleep(0.65)
     neighbour.answer = reply(200, {})
     for _ in range(3):
         await client.get("/x")
@@ -258,10 +258,10 @@ async def test_one_token_serves_fifty_callers(neighbour: Neighbour, client: Serv
 async def test_a_token_is_renewed_before_it_ends_and_after_a_401(
     neighbour: Neighbour, client: ServiceClient, http: httpx.AsyncClient
 ) -> None:
-    neighbour.expires_in = 0.4
+    neighbour.expires_in = 2.0
     token = token_of(neighbour, http)
     assert await token.get() == await token.get() == "t1"
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(1.1)
     assert await token.get() == "t2"
     neighbour.expires_in = 300
     neighbour.answer = reply(401, {})
@@ -275,13 +275,13 @@ async def test_a_token_is_renewed_before_it_ends_and_after_a_401(
 async def test_while_the_identity_provider_is_down_a_token_serves_to_its_end(
     neighbour: Neighbour, http: httpx.AsyncClient
 ) -> None:
-    neighbour.expires_in = 0.6
+    neighbour.expires_in = 2.4
     token = token_of(neighbour, http)
     assert await token.get() == "t1"
     neighbour.token_answer = reply(500, {})
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(1.4)
     assert await token.get() == "t1"
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.1)
     with pytest.raises(NotSent):
         await token.get()
 

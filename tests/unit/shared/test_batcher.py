@@ -95,7 +95,7 @@ async def test_too_many_waiting_is_said_at_once() -> None:
     waiting = asyncio.create_task(submit_all(batcher, range(3)))
     await asyncio.sleep(0.01)
     with pytest.raises(Overloaded):
-        await batcher.submit(9)
+        await asyncio.wait_for(batcher.submit(9), 1)
     recorder.gate.set()
     assert await waiting == [0, 10, 20]
 
