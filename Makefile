@@ -1,10 +1,11 @@
 # Every verb of this checkout; bare `make` prints them. Needs Python 3.11 or newer and make, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up migrate openapi test lint requirements clean
+.PHONY: help setup setup-dev up demo migrate test proves soak pgbouncer-test lint ci openapi requirements clean
 
 PYTHON ?= python3
 BIN := .venv/bin
-TESTS := unit integration concurrency contract recovery journeys architecture
+TESTS := unit architecture integration contract generated concurrency recovery journeys
+POOLED := shared catalog redemption fulfillment
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -16,6 +17,9 @@ setup: ## make the virtual environment, or bring it up to date
 up: setup ## start everything; Ctrl-C stops it
 	@exec $(BIN)/python -m deploy.local.cli up
 
+demo: setup ## play a story from the workbook to the till, check every number, and stop
+	@exec $(BIN)/python -m deploy.local.cli demo
+
 migrate: setup ## bring the databases to this code's schema
 	@$(BIN)/python -m deploy.local.cli migrate
 
@@ -26,11 +30,25 @@ setup-dev:
 test: setup-dev ## run the tests, within ten minutes
 	@$(BIN)/python -m pytest $(foreach folder,$(TESTS),$(wildcard tests/$(folder)))
 
+proves: test ## print every requirement and promise with the tests that prove it, and write docs/guarantees.md
+	@$(BIN)/python -m tests.support.guarantees
+
+soak: setup-dev ## run the races and the crashes in their long forms
+	@HUANGOU_SOAK=1 $(BIN)/python -m pytest tests/concurrency tests/recovery
+
+pgbouncer-test: setup-dev ## run the integration tests through PgBouncer in transaction mode, where it is installed
+	@if PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer > /dev/null; then \
+		HUANGOU_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(foreach folder,$(POOLED),$(wildcard tests/integration/$(folder))); \
+	else echo "PgBouncer is not installed here (Debian: apt install pgbouncer), so the tests through it are skipped."; fi
+
 lint: setup-dev ## check style, types and import lines
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+ci: ## everything that continuous integration runs
+	@.ci/run
 
 openapi: setup-dev ## write each service's OpenAPI document from its code
 	@$(BIN)/python -m deploy.local.cli export-openapi

@@ -92,8 +92,11 @@ async def see_the_load_end(scene: Scene, load: Load) -> None:
     again = sum(ending.sent > 1 for ending in endings)
     known = sum(ending.was_on_record for ending in endings)
     teller.line(
-        f"all {len(SHOPPERS)} are redeemed; {again} requests were sent again, {known} of which had been taken in before"
+        f"all {len(SHOPPERS)} are redeemed; {again} requests were cut off or too early and were sent again under the same key"
     )
+    if known:
+        teller.line(f"{known} of them had been taken in before the kill and were carried on; half a minute after it the worker")
+        teller.line("may take over what a dead process had in hand")
     accounts = await scene.of_each(SHOPPERS, scene.balance)
     left = Counter((account["balance"], account["held"]) for account in accounts)
     teller.expect("Points of the two hundred", dict(left), {(SHOPPER_POINTS - LOAD_POINTS, 0): len(SHOPPERS)})

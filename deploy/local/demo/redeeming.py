@@ -1,9 +1,10 @@
 """Chapters: a customer looks around, redeems a voucher, asks again, and meets what limits a redemption."""
 
 import uuid
+from datetime import datetime
 from typing import Any
 
-from deploy.local.demo.scene import CAMPAIGN, Scene, problem_code
+from deploy.local.demo.scene import BANK_TIMEZONE, CAMPAIGN, Scene, problem_code
 
 WHO, POOR, AGENT = "customer-00001", "customer-00002", "agent-1"
 COFFEE, COFFEE_POINTS = "O001", 2_800
@@ -72,7 +73,7 @@ async def _meet_refusals(scene: Scene) -> None:
 async def show_timeline(scene: Scene) -> None:
     """What an agent reads out, and the wallet."""
     teller, redemption = scene.teller, scene.kept["redemption"]
-    teller.chapter("What happened, as an agent reads it out, and what is in the wallet")
+    teller.chapter("What happened, as an agent reads it out (the bank's time), and what is in the wallet")
     path = f"/v1/redemptions/{redemption}"
 
     async def fulfilled() -> bool:
@@ -83,14 +84,17 @@ async def show_timeline(scene: Scene) -> None:
     chinese = (await scene.get("redemption", path, who=AGENT, language="zh-Hans"))["timeline"]
     teller.expect("The timeline", [entry["kind"] for entry in english], ["accepted", "confirmed", "fulfilled"])
     for one, other in zip(english, chinese, strict=True):
-        teller.line(f"{one['at'][11:19]} UTC  {one['words']}  {other['words']}")
+        at = datetime.fromisoformat(one["at"]).astimezone(BANK_TIMEZONE)
+        teller.line(f"{at:%H:%M:%S}  {one['words']}  {other['words']}")
     wallet = (await scene.get("fulfillment", "/v1/vouchers", who=WHO))["items"]
     teller.expect("Vouchers in the wallet", len(wallet), 1)
     voucher = wallet[0]
     scene.kept["voucher"] = voucher["id"]
     names, value = voucher["reward"]["names"], voucher["face_value"]
     teller.expect("The face value", (value["amount_minor"], value["currency"]), (3_000, "CNY"))
-    teller.line(f"wallet: {names['zh_hans']} ({names['en']}), worth 30.00 CNY, {voucher['state']}, the code is not in the list")
+    teller.line(
+        f"wallet: {names['zh_hans']} ({names['en']}), worth 30.00 CNY, {voucher['state']}; the list never shows the code"
+    )
 
 
 async def _show_lots(scene: Scene, title: str | None, expected: tuple[tuple[int, int], ...]) -> None:

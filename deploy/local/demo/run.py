@@ -5,12 +5,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Coroutine
 from datetime import date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import Any
+
+import httpx
 
 from deploy.local.demo import crowds, ending, loading, paying, redeeming
-from deploy.local.demo.scene import Scene
+from deploy.local.demo.scene import BANK_TIMEZONE, Scene
 from deploy.local.demo.telling import Teller
 from deploy.local.failure import CannotStart
 from deploy.local.folders import POINTER, locked, make_folder, require_free_disk
@@ -21,7 +24,6 @@ from deploy.local.suite import CHECKOUT, Ports, Suite
 from deploy.local.supervisor import Supervisor, listen
 
 BASES = range(18_100, 60_000, 100)
-BANK_TIMEZONE = ZoneInfo("Asia/Shanghai")
 WORKBOOK = CHECKOUT / "samples" / loading.WORKBOOK
 
 
@@ -42,7 +44,8 @@ def play(state: Path) -> None:
 
 
 async def _play(state: Path, teller: Teller) -> None:
-    say("Huangou: a demonstration on this machine, with sample data, in a place of its own that is removed at the end.")
+    say("Huangou 換購: a demonstration on this machine, with made-up data, in a place of its own that is removed at the end.")
+    say("Every number below can be checked by hand; the first one that is not as expected ends it with exit code 1.")
     require_free_disk(state)
     suite = Suite(state, free_ports(), load_installation(state))
     server = suite.postgres()
@@ -53,15 +56,27 @@ async def _play(state: Path, teller: Teller) -> None:
     try:
         async with Supervisor(suite.stages(server), state, folder=CHECKOUT, say=lambda line: say(f"   {line}")) as supervisor:
             async with Speaker(suite) as speaker:
-                await tell(Scene(suite, supervisor, speaker, teller, today, files))
+                await _unless_told(supervisor, tell(Scene(suite, supervisor, speaker, teller, today, files)))
             teller.chapter("Everything is stopped")
-    except CannotStart:
+    except (CannotStart, httpx.TransportError) as error:
         say(f"\n   The logs are in {state / 'logs'}.")
-        raise
+        raise error if isinstance(error, CannotStart) else CannotStart(f"A service did not answer: {error!r}.") from None
     finally:
         server.close()
     left = all_working_in(data) + [int(file.stem) for file in (state / "run").glob("*.json")]
     teller.expect("Processes left behind", left, [])
+
+
+async def _unless_told(supervisor: Supervisor, story: Coroutine[Any, Any, None]) -> None:
+    """Go on until the end, or until Ctrl-C."""
+    told, telling = asyncio.create_task(supervisor.until_told()), asyncio.create_task(story)
+    await asyncio.wait({told, telling}, return_when=asyncio.FIRST_COMPLETED)
+    if told.done():
+        telling.cancel()
+        await asyncio.wait({telling})
+        raise CannotStart("Stopped before the end of the story.")
+    told.cancel()
+    await telling
 
 
 async def tell(scene: Scene) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -16,6 +17,7 @@ from deploy.local.suite import Suite
 from deploy.local.supervisor import Supervisor
 
 CAMPAIGN = "AUTUMN-2026"
+BANK_TIMEZONE = ZoneInfo("Asia/Shanghai")
 PATIENCE_SECONDS = 90.0
 SENT_AGAIN_AFTER_SECONDS = 0.3
 AT_ONCE_MAX = 6
