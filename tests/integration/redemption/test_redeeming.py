@@ -152,7 +152,7 @@ async def test_what_the_catalog_refuses_is_declined_and_leaves_points_and_limits
     found = await shown(suite, second, answer.json()["redemption_id"])
     assert (found["state"], found["timeline"][-1]["kind"]) == ("declined", "declined")
     await untouched(suite, second, 5000)
-    assert [taken for (taken,) in rows(ledger, "SELECT taken FROM limit_counters ORDER BY taken")][0] == 0
+    assert one(ledger, "SELECT min(taken) FROM limit_counters") == 0
     assert one(ledger, "SELECT count(*) FROM tasks WHERE kind = 'release'") == 0, "a sole, answered attempt leaves no doubt"
     assert one(ledger, "SELECT count(*) FROM holds WHERE state = 'released'") == 1
     assert one(ledger, "SELECT count(*) FROM tasks WHERE state <> 'done' AND kind = 'drive'") == 0
@@ -294,7 +294,8 @@ async def test_someone_else_s_redemption_and_points_answer_exactly_like_absent_o
     customer_id = (await suite.me(ours))["customer_id"]
     moment = "moment=2026-01-01T00:00:00Z"
     for path in (
-        "/v1/redemptions/{}", "/v1/customers/{}/points", "/v1/customers/{}/points/statement", "/v1/customers/{}/points/statement.csv",
+        "/v1/redemptions/{}", "/v1/customers/{}/points", "/v1/customers/{}/points/statement",
+        "/v1/customers/{}/points/statement.csv",
         f"/v1/customers/{{}}/points/as-of?{moment}",
     ):  # fmt: skip
         there = redemption if "redemptions" in path else customer_id
