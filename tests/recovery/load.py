@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import psycopg
 
 from services.catalog.campaigns.domain import offer_id
 from services.catalog.workbooks.writing import write_workbook
+from tests.recovery.looks import Looks, looking
 from tests.support.catalog import CAMPAIGN, XLSX, batch_row, offer_row, reward_row, workbook_cells
 from tests.support.fulfillment import know_merchants
 from tests.support.processes import Machine
@@ -78,10 +78,9 @@ async def persist(send: Callable[[], Awaitable[httpx.Response]], *, seconds: flo
 class Customers:
     """Everybody outside: speaks HTTP with the machine, and looks into its databases as an auditor may."""
 
-    def __init__(self, machine: Machine, client: httpx.AsyncClient) -> None:
-        self.machine, self.client = machine, client
+    def __init__(self, machine: Machine, client: httpx.AsyncClient, looks: Looks) -> None:
+        self.machine, self.client, self.looks = machine, client, looks
         self.issuer: Issuer = machine.issuer
-        self._connections: dict[str, psycopg.Connection[Any]] = {}
 
     async def open_campaign(self) -> None:
         """One offer with plenty of stock, one that was sold out from the start."""
@@ -157,29 +156,9 @@ class Customers:
         address = f"{self.machine.url('fulfillment')}/v1/uses/{number}{path}"
         return await persist(lambda: self.client.put(address, json=body, headers=self.issuer.till()))
 
-    def rows(self, service: str, query: str, *values: Any) -> list[Any]:
-        """Rows from a service's database, over a connection that is kept until the server dies."""
-        for attempt in (1, 2):
-            conn = self._connections.get(service)
-            if conn is None:
-                url = self.machine.databases[service].superuser_url
-                conn = self._connections[service] = psycopg.connect(url, autocommit=True)
-            try:
-                return conn.execute(query.encode(), values).fetchall()
-            except psycopg.OperationalError:
-                del self._connections[service]
-                if attempt == 2:
-                    raise
-        raise AssertionError("the loop returns or raises")
-
     def value(self, service: str, query: str, *values: Any) -> Any:
         """One value from a service's database."""
-        return self.rows(service, query, *values)[0][0]
-
-    def close(self) -> None:
-        """Let go of the databases."""
-        for conn in self._connections.values():
-            conn.close()
+        return self.looks.rows(service, query, *values)[0][0]
 
     async def all_ended(self, *, seconds: float = 60.0) -> None:
         """Wait until nothing is under way any more. Nobody steps in: neither a hand nor a redrive."""
@@ -189,7 +168,7 @@ class Customers:
         """Wait for something that comes by itself."""
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"{self.rows('redemption', STUCK)} {self.machine.words('redemption worker')}"
+            assert time.monotonic() < end, f"{self.looks.rows('redemption', STUCK)} {self.machine.words('redemption worker')}"
             await asyncio.sleep(0.05)
 
     async def breaks(self) -> list[Any]:
@@ -207,23 +186,27 @@ class Customers:
             SELECT r.id, r.state, sum(l.quantity) FROM redemptions r JOIN customers c ON c.id = r.customer_id
               JOIN redemption_lines l ON l.redemption_id = r.id WHERE c.subject = %s GROUP BY r.id
         """
-        return {str(one): (state, int(units)) for one, state, units in self.rows("redemption", query, subject)}
+        return {str(one): (state, int(units)) for one, state, units in self.looks.rows("redemption", query, subject)}
 
-    def effects(self, redemption_id: str) -> dict[str, int]:
-        """Everything that one redemption did, in the three databases."""
 
-        def count(service: str, query: str) -> int:
-            return int(self.value(service, query, redemption_id) or 0)
+def effects(value: Callable[..., Any], redemption_id: str) -> dict[str, int]:
+    """Everything that one redemption did in the three databases; `value(service, query, id)` reads one number there."""
+    queries = {
+        "points": ("redemption", "SELECT sum(points) FROM postings WHERE kind = 'redeemed' AND redemption_id = %s"),
+        "held": ("redemption", "SELECT sum(points) FROM holds WHERE state = 'held' AND redemption_id = %s"),
+        "taken": ("catalog", "SELECT sum(quantity) FROM stock_movements WHERE kind = 'held' AND reservation_id = %s"),
+        "consumed": ("catalog", "SELECT sum(quantity) FROM stock_movements WHERE kind = 'consumed' AND reservation_id = %s"),
+        "released": ("catalog", "SELECT sum(quantity) FROM stock_movements WHERE kind = 'released' AND reservation_id = %s"),
+        "vouchers": ("fulfillment", "SELECT count(*) FROM vouchers WHERE fulfillment_id = %s"),
+    }
+    return {name: int(value(service, query, redemption_id) or 0) for name, (service, query) in queries.items()}
 
-        return {
-            "points": count("redemption", "SELECT sum(points) FROM postings WHERE kind = 'redeemed' AND redemption_id = %s"),
-            "held": count("redemption", "SELECT sum(points) FROM holds WHERE state = 'held' AND redemption_id = %s"),
-            "consumed": count(
-                "catalog", "SELECT sum(quantity) FROM stock_movements WHERE kind = 'consumed' AND reservation_id = %s"
-            ),
-            "taken": count("catalog", "SELECT sum(quantity) FROM stock_movements WHERE kind = 'held' AND reservation_id = %s"),
-            "vouchers": count("fulfillment", "SELECT count(*) FROM vouchers WHERE fulfillment_id = %s"),
-        }
+
+def whole(units: int, price: int = PRICE) -> dict[str, int]:
+    """The effects of a redemption that was carried out once."""
+    return {
+        "points": price * units, "held": 0, "taken": units, "consumed": units, "released": 0, "vouchers": units,
+    }  # fmt: skip
 
 
 async def must_be_once(customers: Customers, order: Order) -> None:
@@ -233,8 +216,7 @@ async def must_be_once(customers: Customers, order: Order) -> None:
     units = order.quantity if order.answer.status_code == 201 else 0
     state = "fulfilled" if units else "declined"
     assert customers.redemptions_of(order.subject) == {order.redemption_id: (state, order.quantity)}
-    expected = {"points": PRICE * units, "held": 0, "consumed": units, "taken": units, "vouchers": units}
-    assert customers.effects(order.redemption_id) == expected
+    assert effects(customers.value, order.redemption_id) == whole(units)
     again = await customers.repeat(order)
     assert (again.status_code, again.content) == (order.answer.status_code, order.answer.content)
     assert again.headers["Idempotency-Replayed"] == "true"
@@ -245,8 +227,5 @@ async def outside(machine: Machine) -> AsyncIterator[Customers]:
     """Customers with a connection to the machine."""
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
     async with httpx.AsyncClient(timeout=8.0, limits=limits) as client:
-        customers = Customers(machine, client)
-        try:
-            yield customers
-        finally:
-            customers.close()
+        with looking(machine.databases) as looks:
+            yield Customers(machine, client, looks)

@@ -118,7 +118,7 @@ def damage(customers: Customers, orders: Sequence[Order], subjects: Sequence[str
     }
 
     def wrong(service: str, query: str, times: int = 1) -> int:
-        found = {str(one): int(count) for one, count in customers.rows(service, query)}
+        found = {str(one): int(count) for one, count in customers.looks.rows(service, query)}
         return sum(found.get(one, 0) != count * times for one, count in units.items())
 
     counted = {
