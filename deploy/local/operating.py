@@ -89,7 +89,7 @@ def reconcile() -> None:
     breaks = report["breaks"]
     if breaks:
         _table(("service", "kind", "subject", "detail"), [tuple(b.values()) for b in breaks])
-        raise CannotStart(f"Compared {compared}: {len(breaks)} breaks.")
+        raise CannotStart(f"Compared {compared}; breaks found: {len(breaks)}.")
     typer.echo(f"Compared {compared}: everything fits.")
 
 

@@ -92,11 +92,11 @@ async def see_the_load_end(scene: Scene, load: Load) -> None:
     again = sum(ending.sent > 1 for ending in endings)
     known = sum(ending.was_on_record for ending in endings)
     teller.line(
-        f"all {len(SHOPPERS)} are redeemed; {again} requests were cut off or too early and were sent again under the same key"
+        f"all {len(SHOPPERS)} are redeemed; {again} requests had no lasting answer at first and were sent again, each under its key"
     )
     if known:
-        teller.line(f"{known} of them had been taken in before the kill and were carried on; half a minute after it the worker")
-        teller.line("may take over what a dead process had in hand")
+        teller.line(f"{known} of these had been taken in already and were carried on: what a dead process had in hand")
+        teller.line("is free for the worker after half a minute")
     accounts = await scene.of_each(SHOPPERS, scene.balance)
     left = Counter((account["balance"], account["held"]) for account in accounts)
     teller.expect("Points of the two hundred", dict(left), {(SHOPPER_POINTS - LOAD_POINTS, 0): len(SHOPPERS)})
