@@ -91,9 +91,7 @@ async def see_the_load_end(scene: Scene, load: Load) -> None:
     teller.expect("How the interrupted redemptions ended", dict(statuses), {"redeemed": len(SHOPPERS)})
     again = sum(ending.sent > 1 for ending in endings)
     known = sum(ending.was_on_record for ending in endings)
-    teller.line(
-        f"all {len(SHOPPERS)} are redeemed; {again} requests had no lasting answer at first and were sent again, each under its key"
-    )
+    teller.line(f"all {len(SHOPPERS)} are redeemed; {again} requests got no lasting answer at first and were sent again")
     if known:
         teller.line(f"{known} of these had been taken in already and were carried on: what a dead process had in hand")
         teller.line("is free for the worker after half a minute")
