@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -37,8 +38,12 @@ def _statement(table: Table, columns: tuple[str, ...], tail: str) -> TextClause:
 
 
 def as_json(value: Any) -> str:
-    """JSON text as the database keeps it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    """JSON text, for the database and for answers; instants and days as RFC 3339 has them."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)  # an instant is a date, too
 
 
 async def insert_rows(

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from services.catalog.books.api import books_router
+from services.catalog.books import BOOKS
 from services.catalog.browsing.api import browsing_router
 from services.catalog.merchants.api import merchant_router
 from services.catalog.parts import make_parts
@@ -14,6 +14,7 @@ from services.catalog.reservations.api import reservation_router
 from services.catalog.settings import Settings
 from services.catalog.versions.api import version_router
 from shared.app import build_app
+from shared.books import books_router
 from shared.clock import Clock
 from shared.identity import KeySource, TokenVerifier
 from shared.identity.tokens import PublishedKeys
@@ -51,7 +52,7 @@ def build(settings: Settings, *, keys: KeySource | None = None, clock: Clock | N
             browsing_router(parts.browsing),
             merchant_router(parts.merchants),
             version_router(parts.versions, parts.once),
-            books_router(parts.books),
+            books_router(BOOKS, parts.database),
             task_router(parts.database),
         ],
         catalogue=CATALOGUE,

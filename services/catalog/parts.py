@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from services.catalog.books.use_cases import Books
 from services.catalog.browsing.shelf import SNAPSHOT_SECONDS_MAX
 from services.catalog.browsing.use_cases import Browsing
 from services.catalog.merchants.use_cases import Merchants
@@ -33,7 +32,6 @@ class Parts:
     reservations: Reservations
     lanes: Lanes
     merchants: Merchants
-    books: Books
     head: str
 
     async def ready(self) -> dict[str, bool]:
@@ -72,6 +70,5 @@ def make_parts(settings: Settings, *, clock: Clock | None = None) -> Parts:
         reservations=reservations,
         lanes=Lanes(reservations),
         merchants=Merchants(database),
-        books=Books(database),
         head=head_of("catalog"),
     )

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from services.fulfillment.books.api import books_router
+from services.fulfillment.books import BOOKS
 from services.fulfillment.fulfillments.api import fulfillment_router
 from services.fulfillment.parts import make_parts
 from services.fulfillment.problems import CATALOGUE
@@ -13,6 +13,7 @@ from services.fulfillment.settings import Settings
 from services.fulfillment.tills.api import till_router
 from services.fulfillment.vouchers.api import voucher_router
 from shared.app import build_app
+from shared.books import books_router
 from shared.clock import Clock
 from shared.identity import KeySource, TokenVerifier
 from shared.identity.tokens import PublishedKeys
@@ -49,7 +50,7 @@ def build(settings: Settings, *, keys: KeySource | None = None, clock: Clock | N
             till_router(parts.lanes, parts.tills, parts.requests),
             fulfillment_router(parts.accepting, parts.fulfillments),
             voucher_router(parts.wallet, parts.cursors),
-            books_router(parts.books),
+            books_router(BOOKS, parts.database),
             task_router(parts.database),
         ],
         catalogue=CATALOGUE,

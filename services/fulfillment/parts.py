@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import httpx
 
-from services.fulfillment.books.use_cases import Books
 from services.fulfillment.fulfillments.domain import Outcome, Wish
 from services.fulfillment.fulfillments.use_cases import Fulfillments
 from services.fulfillment.merchants.use_cases import Mirror
@@ -44,7 +43,6 @@ class Parts:
     lanes: Lanes
     requests: Requests
     mirror: Mirror
-    books: Books
     http: httpx.AsyncClient
     head: str
 
@@ -86,7 +84,6 @@ def make_parts(settings: Settings, *, clock: Clock | None = None, transport: htt
         lanes=Lanes(tills),
         requests=Requests(safe),
         mirror=Mirror(database, clock, tasks, CatalogMerchants(_catalog(settings, http))),
-        books=Books(database),
         http=http,
         head=head_of("fulfillment"),
     )

@@ -18,7 +18,7 @@ Operator = Annotated[Principal, allow(services("tasks:write"), staff("administra
 # One instant for all rows: `statement_timestamp()` says what is due, and how late it is.
 _COUNTS = text(
     """
-    SELECT kind, state, count(*) AS count,
+    SELECT kind, state, count(*) AS number,
            min(run_at) FILTER (WHERE state = 'ready' AND run_at <= statement_timestamp()) AS oldest_due_at,
            greatest(extract(epoch FROM statement_timestamp() - min(run_at) FILTER (WHERE state = 'ready')), 0) AS late_seconds
       FROM tasks GROUP BY kind, state ORDER BY kind, state
@@ -72,7 +72,7 @@ def task_router(database: Database) -> APIRouter:
                 TaskCount(
                     kind=row.kind,
                     state=row.state,
-                    count=row.count,
+                    count=row.number,
                     oldest_due_at=row.oldest_due_at,
                     oldest_due_seconds=round(float(row.late_seconds or 0), 1),
                 )

@@ -22,14 +22,15 @@ BACKOFF_FIRST_SECONDS = 0.2
 BACKOFF_SECONDS_MAX = 60.0
 ERROR_CHARACTERS_MAX = 500
 
+# `= ANY(ARRAY(…))` and not `IN (…)`: a plan may run the latter once a row, and then its LIMIT holds nothing back.
 _PARK = text(
     """
     UPDATE tasks SET state = 'parked', lease_until = NULL, changed_at = clock_timestamp(),
            last_error = 'taken ' || claims_unreturned || ' times and never returned; ' || coalesce(last_error, 'no error seen')
-     WHERE id IN (SELECT id FROM tasks
+     WHERE id = ANY(ARRAY(SELECT id FROM tasks
                    WHERE state = 'ready' AND kind = ANY(CAST(:kinds AS text[])) AND claims_unreturned >= :claims_max
                      AND lease_until < clock_timestamp()
-                   ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED)
+                   ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED))
     RETURNING id, kind
     """
 )
@@ -89,9 +90,9 @@ _REDRIVE = text(
 )
 _PURGE = text(
     """
-    DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE state = 'done'
+    DELETE FROM tasks WHERE id = ANY(ARRAY(SELECT id FROM tasks WHERE state = 'done'
                                       AND changed_at < clock_timestamp() - make_interval(secs => :age)
-                                    ORDER BY changed_at LIMIT :most FOR UPDATE SKIP LOCKED)
+                                    ORDER BY changed_at LIMIT :most FOR UPDATE SKIP LOCKED))
     """
 )
 _PURGE_TICKS = text(  # the last one of a schedule stays however old it is: it says that its moment was taken

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from services.catalog.actors import ActorBody
 from services.catalog.reservations.domain import ITEMS_MAX, LINES_MAX, UNITS_PER_LINE_MAX
+from shared.actors import ActorBody
 
 VERSION_MAX = 2**31 - 1
 

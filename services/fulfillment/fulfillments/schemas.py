@@ -7,10 +7,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from services.fulfillment.actors import ActorBody
 from services.fulfillment.fulfillments.domain import ITEMS_MAX, LINES_MAX, QUANTITY_MAX, Line, Listed, Outcome, Wish
 from services.fulfillment.views import Strict, TextView
 from services.fulfillment.vouchers.domain import Owner, Promise
+from shared.actors import ActorBody
 from shared.audit import Actor
 
 VALID_DAYS_MAX = 36_500

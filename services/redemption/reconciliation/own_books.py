@@ -1,54 +1,50 @@
 """The checks of this service's own books. Each answers (subject, detail) of what is wrong, and nothing when all is well."""
 
-from collections.abc import Mapping
-
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.redemption.points.store import POSTING_HASH
-from services.redemption.reconciliation.domain import Break
+from shared.books import Books
 
 SIGNED = "CASE WHEN credit_account = account_id THEN points ELSE -points END"
 
-CHECKS: Mapping[str, str] = {
-    # A posting's hash no longer fits what stands in its row.
-    "posting-edited": f"""
+BOOKS = Books(
+    {
+        # A posting's hash no longer fits what stands in its row.
+        "posting-edited": f"""
         SELECT account_id || ' number ' || number, 'its hash does not fit its row' FROM postings
          WHERE hash IS DISTINCT FROM {POSTING_HASH}""",
-    # Numbers run without a gap and each balance follows from the one before (P3, G1).
-    "posting-chain-broken": f"""
+        # Numbers run without a gap and each balance follows from the one before (P3, G1).
+        "posting-chain-broken": f"""
         SELECT account_id || ' number ' || number, 'it does not follow from the posting before it'
           FROM (SELECT account_id, number, balance_after, {SIGNED} AS change,
                        row_number() OVER w AS place, lag(balance_after, 1, CAST(0 AS bigint)) OVER w AS before
                   FROM postings WINDOW w AS (PARTITION BY account_id ORDER BY number)) AS chain
          WHERE number <> place OR balance_after <> before + change""",
-    # Account = sum of its postings.
-    "account-drifted": f"""
+        # Account = sum of its postings.
+        "account-drifted": f"""
         SELECT CAST(a.id AS text), 'the account says ' || a.posted || ' in ' || a.postings_count || ' postings, they say '
                || coalesce(p.total, 0) || ' in ' || coalesce(p.count, 0)
           FROM accounts a LEFT JOIN (SELECT account_id, sum({SIGNED}) AS total, count(*) AS count
                                        FROM postings GROUP BY account_id) AS p ON p.account_id = a.id
          WHERE a.posted <> coalesce(p.total, 0) OR a.postings_count <> coalesce(p.count, 0)""",
-    # Lot = sum of the postings that touched it.
-    "lot-drifted": f"""
+        # Lot = sum of the postings that touched it.
+        "lot-drifted": f"""
         SELECT CAST(l.id AS text), 'the lot says ' || l.remaining || ', its postings ' || coalesce(p.total, 0)
           FROM lots l LEFT JOIN (SELECT lot_id, sum({SIGNED}) AS total FROM postings GROUP BY lot_id) AS p ON p.lot_id = l.id
          WHERE l.remaining <> coalesce(p.total, 0)""",
-    # Account = sum of its lots, held included (P4).
-    "account-and-lots-differ": """
+        # Account = sum of its lots, held included (P4).
+        "account-and-lots-differ": """
         SELECT CAST(a.id AS text), 'account ' || a.posted || ' held ' || a.held || ', lots ' || coalesce(l.remaining, 0)
                || ' held ' || coalesce(l.held, 0)
           FROM accounts a LEFT JOIN (SELECT account_id, sum(remaining) AS remaining, sum(held) AS held
                                        FROM lots GROUP BY account_id) AS l ON l.account_id = a.id
          WHERE a.posted <> coalesce(l.remaining, 0) OR a.held <> coalesce(l.held, 0)""",
-    # What a lot holds is what redemptions hold of it.
-    "lot-and-holds-differ": """
+        # What a lot holds is what redemptions hold of it.
+        "lot-and-holds-differ": """
         SELECT CAST(l.id AS text), 'the lot holds ' || l.held || ', redemptions hold ' || coalesce(h.points, 0)
           FROM lots l LEFT JOIN (SELECT lot_id, sum(points) AS points FROM holds WHERE state = 'held' GROUP BY lot_id) AS h
                ON h.lot_id = l.id
          WHERE l.held <> coalesce(h.points, 0)""",
-    # Points are held until the pivot, posted after it, released when declined: exactly the price, never anything else (G3).
-    "redemption-and-points-differ": """
+        # Points are held until the pivot, posted after it, released when declined: exactly the price, never anything else (G3).
+        "redemption-and-points-differ": """
         SELECT CAST(r.id AS text), r.state || ' for ' || r.price_points || ', held ' || h.held || ' posted ' || h.posted
                || ' released ' || h.released || ', postings ' || coalesce(p.points, 0)
           FROM redemptions r
@@ -62,19 +58,19 @@ CHECKS: Mapping[str, str] = {
             OR h.posted <> CASE WHEN r.state IN ('accepted', 'declined') THEN 0 ELSE r.price_points END
             OR h.released <> CASE WHEN r.state = 'declined' THEN r.price_points ELSE 0 END
             OR coalesce(p.points, 0) <> h.posted""",
-    "redemption-and-lines-differ": """
+        "redemption-and-lines-differ": """
         SELECT CAST(r.id AS text), 'the price is ' || r.price_points || ', its lines make ' || coalesce(l.points, 0)
           FROM redemptions r LEFT JOIN (SELECT redemption_id, sum(quantity * unit_points) AS points
                                           FROM redemption_lines GROUP BY redemption_id) AS l ON l.redemption_id = r.id
          WHERE r.price_points <> coalesce(l.points, 0)""",
-    # Every live redemption has a task that carries it on, or one that waits for a person (G19).
-    "redemption-without-task": """
+        # Every live redemption has a task that carries it on, or one that waits for a person (G19).
+        "redemption-without-task": """
         SELECT CAST(r.id AS text), r.state || ', and nothing carries it on' FROM redemptions r
          WHERE r.state IN ('accepted', 'confirmed') AND NOT EXISTS (
                SELECT FROM tasks t WHERE t.ref = r.id AND t.state <> 'done'
                   AND t.kind = CASE WHEN r.state = 'accepted' THEN 'drive' ELSE 'fulfil' END)""",
-    # A personal limit's counter is what the lines that took from it say.
-    "limit-drifted": """
+        # A personal limit's counter is what the lines that took from it say.
+        "limit-drifted": """
         SELECT coalesce(c.customer_id, l.customer_id) || ' ' || coalesce(c.limit_key, l.limit_key),
                'counted ' || coalesce(c.taken, 0) || ', redeemed ' || coalesce(l.taken, 0)
           FROM limit_counters c FULL JOIN (
@@ -84,19 +80,11 @@ CHECKS: Mapping[str, str] = {
                 WHERE r.state <> 'declined' GROUP BY r.customer_id, k.limit_key) AS l
             ON l.customer_id = c.customer_id AND l.limit_key = c.limit_key
          WHERE coalesce(c.taken, 0) <> coalesce(l.taken, 0)""",
-    "timeline-with-a-gap": """
+        "timeline-with-a-gap": """
         SELECT CAST(r.id AS text), 'it should have ' || r.events_count || ' entries, it has ' || coalesce(e.count, 0)
           FROM redemptions r LEFT JOIN (SELECT redemption_id, count(*) AS count, max(number) AS last
                                           FROM redemption_events GROUP BY redemption_id) AS e ON e.redemption_id = r.id
          WHERE r.events_count <> coalesce(e.count, 0) OR r.events_count <> coalesce(e.last, 0)""",
-}
-"""Where a check compares several tables it is one statement, so that all of them are read at one moment."""
-
-
-async def own_breaks(conn: AsyncConnection) -> list[Break]:
-    """Everything that is wrong in this service's own books."""
-    found = []
-    for kind, statement in CHECKS.items():
-        for subject, detail in await conn.execute(text(statement)):
-            found.append(Break("redemption", kind, subject, detail))
-    return found
+    }
+)
+"""Where a check compares several tables it is one statement; all of them see one snapshot."""

@@ -11,9 +11,10 @@ from sqlalchemy import text
 
 from services.redemption.parts import Parts
 from services.redemption.reconciliation.domain import Break, lasting
-from services.redemption.reconciliation.own_books import own_breaks
+from services.redemption.reconciliation.own_books import BOOKS
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import Redemption, State
+from shared.books import take_snapshot
 
 PAGE = 500
 FIRST = UUID(int=0)
@@ -67,9 +68,10 @@ async def _read(parts: Parts) -> _Books:
     neighbours += [Break("fulfillment", b["kind"], b["subject"], b["detail"]) for b in await parts.fulfillment.breaks()]
     redemptions: dict[UUID, Redemption] = {}
     async with parts.database.transaction() as conn:
+        await take_snapshot(conn)
         while page := await store.read_after(conn, max(redemptions, default=FIRST), PAGE):
             redemptions.update({redemption.id: redemption for redemption in page})
-        own = await own_breaks(conn)
+        own = [Break("redemption", *found) for found in await BOOKS.find_breaks_within(conn)]
         row = (await conn.execute(_NOW_AND_TASKS)).one()
     return _Books(row.now, frozenset(row.tasks), redemptions, reservations, fulfillments, [*own, *neighbours])
 

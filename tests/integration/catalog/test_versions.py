@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from samples.build import CODE, WORKBOOK
-from services.catalog.books.store import kinds
+from services.catalog.books import BOOKS
 from services.catalog.campaigns.domain import batch_id, offer_id
 from services.catalog.workbooks.reading import BYTES_MAX
 from services.catalog.workbooks.writing import write_workbook
@@ -331,7 +331,7 @@ DAMAGE = {
 async def test_the_books_name_every_kind_of_damage(catalog: Catalog, catalog_database: TestDatabase) -> None:
     await catalog.open()
     await catalog.put("reservations", [wish()])
-    assert set(DAMAGE) == set(kinds())
+    assert set(DAMAGE) == set(BOOKS.checks)
     with psycopg.connect(catalog_database.superuser_url, autocommit=True) as conn:
         conn.execute("ALTER TABLE stock_movements DISABLE TRIGGER append_only")
         conn.execute("ALTER TABLE reservation_lines DISABLE TRIGGER append_only")

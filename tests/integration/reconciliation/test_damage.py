@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from services.catalog.books.store import kinds as catalog_kinds
-from services.fulfillment.books.store import _CHECKS as FULFILLMENT_CHECKS
+from services.catalog.books import BOOKS as CATALOG
+from services.fulfillment.books import BOOKS as FULFILLMENT
 from services.redemption.points.store import POSTING_HASH
-from services.redemption.reconciliation.own_books import CHECKS
+from services.redemption.reconciliation.own_books import BOOKS as REDEMPTION
 from tests.integration.reconciliation.world import World
 from tests.support.catalog import wish
 
@@ -303,4 +303,4 @@ async def test_what_is_old_but_still_under_way_is_no_break(world: World) -> None
 
 def test_every_check_that_there_is_has_been_shown_its_damage() -> None:
     shown = {kind for case in DAMAGES for _, kind, _ in case.found}
-    assert shown >= {*CHECKS, *catalog_kinds(), *FULFILLMENT_CHECKS}
+    assert shown >= {*REDEMPTION.checks, *CATALOG.checks, *FULFILLMENT.checks}

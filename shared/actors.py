@@ -1,4 +1,4 @@
-"""Who acts, as other services say it in the body of their calls."""
+"""Who acts, as one service says it to another in the body of a call."""
 
 from typing import Annotated
 

@@ -1,30 +1,11 @@
-"""SQL that compares every counter with what explains it. Each query answers the breaks; none on a healthy system.
-
-All run in one snapshot, so that a reservation in the middle of its commit is seen whole or not at all.
-"""
-
-from collections.abc import Iterable
-from typing import NamedTuple
-
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+"""The catalog's books: batches, quotas and budgets against the movements and reservations that explain them."""
 
 from services.catalog.campaigns.domain import REWARD_COST_LINE
+from shared.books import Books
 
-BREAKS_MAX = 200
-
-
-class Break(NamedTuple):
-    """Something that does not add up: its kind, what it is about, and the figures."""
-
-    kind: str
-    subject: str
-    detail: str
-
-
-_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-_CHECKS: dict[str, str] = {
-    "batch-movements": """
+BOOKS = Books(
+    {
+        "batch-movements": """
         SELECT b.campaign_code || '/' || b.code AS subject,
                format('received %s held %s consumed %s; movements say %s %s %s', b.received, b.held, b.consumed,
                       m.received, m.held, m.consumed) AS detail
@@ -37,7 +18,7 @@ _CHECKS: dict[str, str] = {
                  FROM stock_movements WHERE batch_id = b.id) m
          WHERE (b.received, b.held, b.consumed) IS DISTINCT FROM (m.received, m.held, m.consumed)
     """,
-    "batch-draws": """
+        "batch-draws": """
         SELECT b.campaign_code || '/' || b.code AS subject,
                format('held %s consumed %s; reservations say %s %s', b.held, b.consumed, d.held, d.consumed) AS detail
           FROM stock_batches b
@@ -47,7 +28,7 @@ _CHECKS: dict[str, str] = {
                  FROM reservation_draws d JOIN reservations r ON r.id = d.reservation_id WHERE d.batch_id = b.id) d
          WHERE (b.held, b.consumed) IS DISTINCT FROM (d.held, d.consumed)
     """,
-    "draw-movements": """
+        "draw-movements": """
         SELECT coalesce(d.reservation_id, m.reservation_id)::text AS subject,
                format('line %s drew %s of a batch; its movement says %s', coalesce(d.line, m.line),
                       coalesce(d.quantity, 0), coalesce(m.quantity, 0)) AS detail
@@ -56,7 +37,7 @@ _CHECKS: dict[str, str] = {
             ON m.reservation_id = d.reservation_id AND m.line = d.line AND m.batch_id = d.batch_id
          WHERE d.quantity IS DISTINCT FROM m.quantity
     """,
-    "line-draws": """
+        "line-draws": """
         SELECT l.reservation_id::text AS subject,
                format('line %s asks for %s, drew %s', l.number, l.quantity, d.quantity) AS detail
           FROM reservation_lines l
@@ -64,14 +45,14 @@ _CHECKS: dict[str, str] = {
                                WHERE reservation_id = l.reservation_id AND line = l.number) d
          WHERE l.quantity <> d.quantity
     """,
-    "header-lines": """
+        "header-lines": """
         SELECT r.id::text AS subject, format('is %s with %s lines', r.state, count(l.number)) AS detail
           FROM reservations r LEFT JOIN reservation_lines l ON l.reservation_id = r.id
          GROUP BY r.id
         HAVING (r.state IN ('held', 'consumed') AND count(l.number) = 0)
             OR ((r.state = 'refused' OR r.fingerprint IS NULL) AND count(l.number) > 0)
     """,
-    "quota": """
+        "quota": """
         SELECT q.offer_id::text AS subject,
                format('total %s day %s; reservations say %s %s', q.total_taken, q.day_taken, t.total, t.day) AS detail
           FROM quotas q
@@ -82,7 +63,7 @@ _CHECKS: dict[str, str] = {
                 WHERE l.offer_id = q.offer_id AND r.state IN ('held', 'consumed')) t
          WHERE (q.total_taken, q.day_taken) IS DISTINCT FROM (t.total, t.day)
     """,
-    "budget": """
+        "budget": f"""
         SELECT b.campaign_code || '/' || b.line AS subject,
                format('committed %s spent %s; reservations say %s %s', b.committed_minor, b.spent_minor, t.committed, t.spent)
                    AS detail
@@ -92,27 +73,7 @@ _CHECKS: dict[str, str] = {
                       coalesce(sum(l.cost_minor) FILTER (WHERE r.state = 'consumed'), 0) AS spent
                  FROM reservations r JOIN reservation_lines l ON l.reservation_id = r.id
                 WHERE r.campaign_code = b.campaign_code) t
-         WHERE b.line = :line AND (b.committed_minor, b.spent_minor) IS DISTINCT FROM (t.committed, t.spent)
+         WHERE b.line = '{REWARD_COST_LINE}' AND (b.committed_minor, b.spent_minor) IS DISTINCT FROM (t.committed, t.spent)
     """,
-}
-
-
-async def find_breaks(conn: AsyncConnection) -> list[Break]:
-    """Every counter that is not explained, at most 200 of each kind."""
-    await conn.execute(_SNAPSHOT)
-    found: list[Break] = []
-    for kind, query in _CHECKS.items():
-        values = {"line": REWARD_COST_LINE} if ":line" in query else {}
-        rows = await conn.execute(text(f"{_casts(query)} LIMIT {BREAKS_MAX}"), values)
-        found += [Break(kind, row.subject, row.detail) for row in rows]
-    return found
-
-
-def _casts(query: str) -> str:
-    """`::text` would be read as a bind parameter."""
-    return query.replace("::text", r"\:\:text")
-
-
-def kinds() -> Iterable[str]:
-    """Every kind of break that is looked for."""
-    return _CHECKS.keys()
+    }
+)

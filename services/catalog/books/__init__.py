@@ -1,1 +1,0 @@
-"""The service's own books: every counter is checked against what explains it."""

@@ -1,1 +1,0 @@
-"""The service's own books: every voucher and use is checked against what explains it."""
