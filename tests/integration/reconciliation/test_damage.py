@@ -222,6 +222,13 @@ DAMAGES = [
         found={"use-of-unused-voucher": "use:{use}"},
     ),
     damage(
+        "a use whose number was taken and that was never decided",
+        "fulfillment",
+        "INSERT INTO uses (id, merchant, terminal, request_number, state, fingerprint, recorded_at) "
+        "VALUES ('{unknown}', 'M001', 'T01', 'left-behind', 'asked', sha256('x'), now())",
+        found={"use-undecided": "use:{unknown}"},
+    ),
+    damage(
         "a use moved to another merchant",
         "fulfillment",
         "UPDATE uses SET merchant = 'M999' WHERE id = '{use}'",
