@@ -16,15 +16,18 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from services.redemption.parts import Parts
 from services.redemption.points import store
 from services.redemption.redemptions.use_cases import accept as accepting
+from services.redemption.redemptions.use_cases import redeem as redeeming
+from services.redemption.redemptions.use_cases.drive import drive_claimed
 from services.redemption.worker import worker_of
 from shared.clock import SetClock
-from shared.tasks import NewTask
+from shared.tasks import Claim, NewTask
 from tests.concurrency.redemption.conftest import Pair
 from tests.support.catalog import batch_row, offer_row
 from tests.support.postgres import TestDatabase
-from tests.support.redemption import another_redemption, code_of, execute, mended, one, rows
+from tests.support.redemption import another_redemption, code_of, execute, hurry, mended, one, rested, rows
 from tests.support.suite import Suite, running_suite
 from tests.support.tokens import Issuer
 
@@ -133,6 +136,44 @@ async def test_a_personal_limit_holds_however_many_come_at_once(pair: Pair) -> N
         answers = await asyncio.gather(*(persistently(pair.node(n), customer, ("O1", 2)) for n in range(20)))
         assert Counter(map(code_of, answers)) == {"201": 3, "limit-reached": 17}
     assert {taken for (taken,) in rows(pair.ledger, "SELECT taken FROM limit_counters")} == {6}
+
+
+@pytest.mark.proves("G3", "G20", "X3")
+async def test_a_confirmation_and_a_decline_at_once_have_one_winner(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers hold the same lease, as after a pause: one finds the stock, to the other the deadline has passed."""
+    monkeypatch.setattr(redeeming, "ANSWER_SECONDS", 0.05)
+    count = 8 * ROUNDS
+    await pair.one.catalog.open(stock_batches=[batch_row(quantity=count + 1)])
+    people = await pair.one.add_customers(*[1000] * (count + 1))
+    await pair.one.redeem(people.pop())  # the offer is known from here on
+    pair.one.network.faults["catalog.test"] = "down"
+    answers = await asyncio.gather(*(persistently(pair.one, customer) for customer in people))
+    assert {answer.status_code for answer in answers} == {202}
+    pair.one.network.faults.clear()
+    late = SetClock(datetime.now(UTC) + timedelta(minutes=2))
+    async with another_redemption(pair.one, pair.ledger, clock=late) as other:
+        in_time, too_late = pair.one.redemption.state.parts, other.redemption.state.parts
+        rested(in_time)
+        hurry(pair.ledger)
+        async with in_time.database.transaction() as conn:
+            claims = await in_time.tasks.claim(conn, ["drive"], count)
+        assert len(claims) == count
+        chance = random.Random(count)
+        for claim in claims:
+
+            async def after(parts: Parts, seconds: float, claim: Claim = claim) -> None:
+                await asyncio.sleep(seconds)
+                await drive_claimed(parts, [claim])
+
+            head_start = chance.uniform(0.0, 0.02)  # the decline has no call to make
+            await asyncio.gather(after(in_time, 0.0), after(too_late, head_start))
+    found = dict(rows(pair.ledger, "SELECT state, count(*) FROM redemptions GROUP BY state"))
+    print(f"ended: {found}")
+    assert found.keys() <= {"confirmed", "declined"} and sum(found.values()) == count + 1
+    await mended(pair.one, pair.ledger)
+    ended = dict(rows(pair.ledger, "SELECT state, count(*) FROM holds GROUP BY state"))
+    assert ended.get("posted", 0) + ended.get("released", 0) == count + 1
+    assert one(pair.ledger, "SELECT sum(posted) FROM accounts") == 1000 * ended.get("released", 0)
 
 
 @pytest.mark.proves("G2", "G6", "P2")

@@ -64,12 +64,13 @@ async def test_whatever_happens_to_the_call_the_worker_ends_what_the_request_beg
 async def test_a_catalog_that_hangs_makes_nobody_wait_longer_than_three_seconds(
     suite: Suite, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redeeming, "FLOW_SECONDS", 0.2)
-    monkeypatch.setattr(redeeming, "ANSWER_SECONDS", 0.6)
+    assert redeeming.ANSWER_SECONDS == 3.0
     people = await suite.add_customers(*[5000] * 4)
     for customer in people:
         assert code_of(await suite.redeem(customer)) == "201"
-    suite.network.hooks["catalog.test"] = lambda: asyncio.sleep(2.5)
+    monkeypatch.setattr(redeeming, "FLOW_SECONDS", 0.2)
+    monkeypatch.setattr(redeeming, "ANSWER_SECONDS", 0.6)
+    suite.network.hooks["catalog.test"] = lambda: asyncio.sleep(4.0)
 
     async def timed(customer: str) -> tuple[int, float]:
         started = time.monotonic()
@@ -82,9 +83,10 @@ async def test_a_catalog_that_hangs_makes_nobody_wait_longer_than_three_seconds(
         await asyncio.sleep(0.05)
     found = await asyncio.gather(*answers)
     assert [status for status, _ in found] == [202] * 4
-    assert max(seconds for _, seconds in found) < 2.0
-    await asyncio.sleep(3.0)  # the calls came to their end meanwhile, and so did the redemptions
-    assert one(databases("redemption"), "SELECT count(*) FROM redemptions WHERE state = 'accepted'") == 0
+    assert max(seconds for _, seconds in found) < 3.0
+    async with asyncio.timeout(20):  # the calls come to their end beside it, and so do the redemptions
+        while one(databases("redemption"), "SELECT count(*) FROM redemptions WHERE state = 'accepted'"):
+            await asyncio.sleep(0.1)
     await mended(suite, databases("redemption"))
 
 
