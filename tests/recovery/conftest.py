@@ -20,6 +20,7 @@ async def campaign(machine: Machine, anyio_backend: str) -> None:
     await machine.ready(*APPS)
     async with outside(machine) as customers:
         await customers.open_campaign()
+    machine.checkpoint()
 
 
 @pytest.fixture

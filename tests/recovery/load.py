@@ -60,7 +60,7 @@ def is_final(answer: httpx.Response) -> bool:
     return answer.status_code < 400 or str(answer.json()["type"]).rpartition("/")[2] not in TRY_AGAIN
 
 
-async def persist(send: Callable[[], Awaitable[httpx.Response]], *, seconds: float = 60.0) -> httpx.Response:
+async def persist(send: Callable[[], Awaitable[httpx.Response]], *, seconds: float = 120.0) -> httpx.Response:
     """Send again and again, as a client does that lost its answer, until the answer is final."""
     until = time.monotonic() + seconds
     last: object = None
@@ -115,7 +115,7 @@ class Customers:
         answer = await persist(lambda: self.client.put(path, content=content.encode(), headers=headers))
         assert answer.status_code == 200, answer.text
 
-    async def redeem(self, order: Order, *, seconds: float = 60.0) -> Order:
+    async def redeem(self, order: Order, *, seconds: float = 120.0) -> Order:
         """Send an order until it has its final answer."""
         line = {"offer_id": str(offer_id(CAMPAIGN, order.offer)), "offer_version": 1, "quantity": order.quantity}
         token = self.issuer.customer(order.subject)
@@ -143,12 +143,14 @@ class Customers:
     async def voucher_codes(self, order: Order) -> list[str]:
         """The codes of the vouchers that the order brought."""
         headers, tills = self.issuer.customer(order.subject), self.machine.url("fulfillment")
-        wallet = (await persist(lambda: self.client.get(f"{tills}/v1/vouchers", headers=headers))).json()["items"]
+        wallet = await persist(lambda: self.client.get(f"{tills}/v1/vouchers", headers=headers))
+        assert wallet.status_code == 200, wallet.text
         codes = []
-        for voucher in [found["id"] for found in wallet if found["fulfillment_id"] == order.redemption_id]:
+        for voucher in [found["id"] for found in wallet.json()["items"] if found["fulfillment_id"] == order.redemption_id]:
             path = f"{tills}/v1/vouchers/{voucher}/code"
             answer = await persist(lambda path=path: self.client.get(path, headers=headers))  # type: ignore[misc]
-            codes.append(answer.json()["code"])
+            if answer.status_code == 200:  # one that was used is not shown any more
+                codes.append(answer.json()["code"])
         return codes
 
     async def at_till(self, number: str, path: str = "", **body: Any) -> httpx.Response:
@@ -160,11 +162,11 @@ class Customers:
         """One value from a service's database."""
         return self.looks.rows(service, query, *values)[0][0]
 
-    async def all_ended(self, *, seconds: float = 60.0) -> None:
+    async def all_ended(self, *, seconds: float = 120.0) -> None:
         """Wait until nothing is under way any more. Nobody steps in: neither a hand nor a redrive."""
         await self.until(lambda: self.value("redemption", UNDER_WAY) == 0, seconds=seconds)
 
-    async def until(self, condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 120.0) -> None:
         """Wait for something that comes by itself."""
         end = time.monotonic() + seconds
         while not condition():

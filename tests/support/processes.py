@@ -13,9 +13,12 @@ import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.processes import tethered
@@ -30,6 +33,8 @@ PROGRAMS = (*APPS, "redemption worker", "fulfillment worker")
 LEASE_SECONDS = 1
 FAILPOINT_CODE = 137
 BORN_SECONDS_MAX = 60.0
+# After a crash the server first syncs every file it has, one by one; a kill -9 leaves them all with the system anyway.
+SWIFT_RECOVERY = {"recovery_init_sync_method": "syncfs"}
 
 
 class Nursery:
@@ -131,6 +136,8 @@ class Machine:
         self._ports = {service: _free_port() for service in SERVICES}
         self.programs = {name: self._program(name, nursery) for name in PROGRAMS}
         self.keeping = True
+        # The server ends with the thread that started it, so that it needs one that lives as long as this machine.
+        self._hands = ThreadPoolExecutor(max_workers=1)
 
     def url(self, service: str) -> str:
         """The address of a service's API."""
@@ -150,6 +157,8 @@ class Machine:
         """End the programs and whoever served them."""
         for program in self.programs.values():
             program.send(signal.SIGKILL)
+        self.server.kill()
+        self._hands.shutdown()
         self._identity.shutdown()
         self._identity.server_close()
         self._folder.cleanup()
@@ -172,6 +181,17 @@ class Machine:
             program.start(armed)
         self.keeping = True
         await self.ready(*(name for name in failpoints if self.programs[name].port is not None))
+
+    async def crash_database(self, *, seconds: float) -> None:
+        """Kill the postmaster with -9, and start it again after some seconds, while everybody else goes on."""
+        self.server.kill()
+        await asyncio.sleep(seconds)
+        await asyncio.get_running_loop().run_in_executor(self._hands, self.server.restart_after_crash)
+
+    def checkpoint(self) -> None:
+        """Have the server write down all it has, so that a crash leaves it little to replay."""
+        with psycopg.connect(self.server.url(), autocommit=True) as conn:
+            conn.execute("CHECKPOINT")
 
     @contextlib.contextmanager
     def joined(self, name: str) -> Iterator[Program]:
@@ -225,7 +245,7 @@ def running_machine(issuer: Issuer) -> Iterator[Machine]:
     """The suite as processes on a database server of their own; each service has an empty, migrated database."""
     nursery = Nursery()
     try:
-        with EmbeddedPostgres.temporary(fsync=True) as server:
+        with EmbeddedPostgres.temporary(fsync=True, settings=SWIFT_RECOVERY) as server:
             made = TestServer(server.url())
             machine = Machine(server, {service: made.database(service) for service in SERVICES}, nursery, issuer)
             try:
