@@ -19,6 +19,8 @@ SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/alemb
 PRODUCT = ("shared", "services", "deploy")
 LINES_MAX = 400
 LONGER_FOR_A_REASON = {
+    "tests/integration/fulfillment/test_tills.py": "one sentence a thing that can happen to a till's request",
+    "tests/recovery/test_fault_cells.py": "one sentence a cell of the fault matrix",
     "tests/unit/catalog/workbooks/test_workbook.py": "one sentence a mistake that a workbook can hold",
 }
 # Where a program may read its own clock: none of these decides what happens to anybody's points, stock or vouchers.
@@ -73,7 +75,8 @@ def test_every_file_opens_with_a_sentence() -> None:
 
 def test_no_file_is_longer_than_400_lines_without_a_reason() -> None:
     long = {said(path) for path in python_files(*PRODUCT, "tests") if len(path.read_text().splitlines()) > LINES_MAX}
-    assert long == set(LONGER_FOR_A_REASON)
+    assert long - set(LONGER_FOR_A_REASON) == set()
+    assert all((ROOT / name).exists() for name in LONGER_FOR_A_REASON)
 
 
 def test_nothing_is_left_half_done() -> None:
