@@ -123,6 +123,27 @@ async def test_the_same_request_many_times_at_once_redeems_once(suite: Suite, le
     assert (await suite.points(customer))["balance"] == 49_000
 
 
+@pytest.mark.proves("G28", "R7")
+async def test_a_key_that_comes_twice_in_one_set_begins_once(suite: Suite, ledger: TestDatabase) -> None:
+    one_, two, ours = await suite.add_customers(50_000, 50_000, 50_000)
+    for customer in (one_, two, ours):
+        await suite.redeem(customer)
+    suite.network.hooks["catalog.test"] = lambda: asyncio.sleep(0.8)
+    busy = []
+    for customer in (one_, two):  # both flows are at work, so that what comes now waits and becomes one set
+        busy.append(asyncio.create_task(suite.redeem(customer)))
+        await asyncio.sleep(0.2)
+    first, same_again, other = await asyncio.gather(
+        suite.redeem(ours, key="k1"), suite.redeem(ours, key="k1"), suite.redeem(ours, ("O1", 2), key="k1")
+    )
+    assert [code_of(answer) for answer in (first, same_again, other)] == [
+        "201", "idempotency-in-flight", "idempotency-key-reused"
+    ]  # fmt: skip
+    await asyncio.gather(*busy)
+    suite.network.hooks.clear()
+    assert one(ledger, "SELECT count(*) FROM redemptions") == 6
+
+
 @pytest.mark.proves("G27", "R7")
 async def test_while_the_catalog_is_away_an_answered_request_is_answered_again_by_any_process(
     suite: Suite, ledger: TestDatabase
