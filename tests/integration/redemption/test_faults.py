@@ -4,7 +4,6 @@ import asyncio
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from services.redemption.redemptions.use_cases import redeem as redeeming
 from services.redemption.redemptions.use_cases.drive import drive_claimed
 from shared.clock import SetClock
 from tests.integration.redemption.conftest import Databases
-from tests.support.catalog import wish
+from tests.support.catalog import offer_row, wish
 from tests.support.postgres import TestDatabase
 from tests.support.redemption import code_of, execute, hurry, mended, one, rested, rows
 from tests.support.suite import Suite, running_suite
@@ -111,7 +110,7 @@ async def test_after_sixty_seconds_it_is_declined_and_whatever_comes_late_takes_
 ) -> None:
     clock, ledger = SetClock(JUNE), databases("redemption")
     async with running_suite(databases, issuer, clock=clock) as suite:
-        await suite.catalog.open(offers=[{**o, "limit_per_customer": 9} for o in [_offer()]])
+        await suite.catalog.open(offers=[offer_row(limit_per_customer=9)])
         [customer] = await suite.add_customers(5000)
         await suite.redeem(customer)
         await suite.drain()
@@ -137,12 +136,6 @@ async def test_after_sixty_seconds_it_is_declined_and_whatever_comes_late_takes_
         late = await suite.catalog.put("reservations", [wish(id=answer.json()["id"])])
         assert late[0]["outcome"] in ("released", "mismatch")
         assert reservations(databases) == [("consumed", 1), ("released", 1)]
-
-
-def _offer() -> dict[str, Any]:
-    from tests.support.catalog import offer_row  # noqa: PLC0415
-
-    return offer_row()
 
 
 @pytest.mark.proves("G19")
