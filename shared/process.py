@@ -2,13 +2,48 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Protocol, TypeVar
 
 import uvicorn
 from fastapi import FastAPI
 
 from shared.app import Ready, health_router
+from shared.logs import configure_logs
+from shared.settings import ServiceSettings, load
 from shared.tasks import Worker
+from shared.telemetry import configure_telemetry
+
+
+class Parts(Protocol):
+    """What a service's worker is made of, as far as its process must know."""
+
+    async def ready(self) -> dict[str, bool]:
+        """What this process needs, and whether it is there."""
+
+    async def close(self) -> None:
+        """Let go of the database and the network."""
+
+
+S = TypeVar("S", bound=ServiceSettings)
+P = TypeVar("P", bound=Parts)
+
+
+def run_worker(service: str, settings_kind: type[S], make_parts: Callable[[S], P], make_worker: Callable[[P], Worker]) -> None:
+    """The whole life of a service's worker process, from its environment to SIGTERM."""
+    settings = load(settings_kind)
+    configure_logs(settings.log_level, service=f"{service}-worker")
+    configure_telemetry(service=f"{service}-worker", otlp_endpoint=settings.otlp_endpoint)
+
+    async def life() -> None:
+        parts = make_parts(settings)
+        try:
+            await serve_worker(make_worker(parts), parts.ready, port=settings.worker_port)
+        finally:
+            await parts.close()
+
+    asyncio.run(life())
 
 
 async def serve_worker(worker: Worker, ready: Ready, *, port: int | None) -> None:

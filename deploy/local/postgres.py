@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -35,6 +36,9 @@ SETTINGS = {
     "log_parameter_max_length_on_error": "0",
 }
 # A commit still reaches the operating system before it is answered, so a kill -9 loses none; only a power cut would.
+# After a crash PostgreSQL makes sure that every file is on the disk before it replays: one call for the file system where
+# there is one, instead of a call for each of some ten thousand files.
+QUICK_RECOVERY = {"recovery_init_sync_method": "syncfs"} if sys.platform == "linux" else {}
 WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off"}
 
 
@@ -48,7 +52,7 @@ class EmbeddedPostgres:
         self.home, self.password, self.port, self.fsync = home, password, port, fsync
         self.data = home / "data"
         self.log = home / "postgres.log"
-        self.settings = SETTINGS | ({} if fsync else WITHOUT_FSYNC) | (settings or {})
+        self.settings = SETTINGS | QUICK_RECOVERY | ({} if fsync else WITHOUT_FSYNC) | (settings or {})
         self.process: subprocess.Popen[bytes] | None = None
         self._throw_away = False
         self._held, self._holding = contextlib.ExitStack(), False

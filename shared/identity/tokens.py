@@ -17,7 +17,7 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import KeySet
 
 from shared.identity.principal import Principal, principal_from
-from shared.problems import InvalidToken
+from shared.problems import InvalidToken, NeighbourUnavailable
 
 ALGORITHMS = ["EdDSA", "Ed25519", "ES256", "PS256"]
 REMEMBERED_SECONDS_MAX = 60.0
@@ -70,7 +70,7 @@ class TokenVerifier:
         self._remembered: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
 
     async def verify(self, authorization: str | None) -> Principal:
-        """The principal of a bearer token. Raises InvalidToken for anything else."""
+        """The principal of a bearer token. Raises InvalidToken, or NeighbourUnavailable while no keys could be had yet."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > TOKEN_CHARACTERS_MAX:
             raise InvalidToken
@@ -135,7 +135,9 @@ class TokenVerifier:
             self._asking = asyncio.create_task(self._fetch())
         if self._asking is not None and (unknown_key or not self._keys_are_usable()):
             await asyncio.shield(self._asking)  # a caller who goes away does not stop it for the others
-        if self._keys is None or not self._keys_are_usable():
+        if self._keys is None:
+            raise NeighbourUnavailable  # nobody can say whether the token is good: that is no fault of the caller's
+        if not self._keys_are_usable():
             raise InvalidToken
         return self._keys
 

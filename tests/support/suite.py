@@ -19,7 +19,7 @@ from services.fulfillment.worker import make_worker as make_fulfillment_worker
 from services.redemption.app import build as build_redemption
 from services.redemption.reconciliation.use_cases import reconcile
 from services.redemption.settings import Settings as RedemptionSettings
-from services.redemption.worker import worker_of
+from services.redemption.worker import make_worker as make_redemption_worker
 from shared.clock import Clock
 from shared.tasks import Worker
 from tests.support.catalog import CAMPAIGN, Catalog, running_catalog
@@ -190,7 +190,7 @@ async def running_suite(
             issuer=issuer,
             client=client,
             tills=tills,
-            worker=worker_of(redemption.state.parts),
+            worker=make_redemption_worker(redemption.state.parts),
             fulfillment_worker=make_fulfillment_worker(hands),
         )
         yield suite

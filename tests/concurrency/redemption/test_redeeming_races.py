@@ -23,7 +23,7 @@ from services.redemption.reconciliation.use_cases import reconcile
 from services.redemption.redemptions.use_cases import accept as accepting
 from services.redemption.redemptions.use_cases import redeem as redeeming
 from services.redemption.redemptions.use_cases.drive import drive_claimed
-from services.redemption.worker import worker_of
+from services.redemption.worker import make_worker as make_redemption_worker
 from shared.clock import SetClock
 from shared.database import Overloaded
 from shared.problems import NeighbourUnavailable
@@ -204,7 +204,7 @@ async def test_an_expiry_run_that_meets_redemptions_takes_no_point_twice(
                 async with parts.database.transaction() as conn:
                     due = NewTask(kind="expire", run_at=datetime(2026, 6, 30, tzinfo=UTC), dedupe_key=str(uuid.uuid4()))
                     await parts.tasks.add(conn, [due])
-                await worker_of(parts).drain()
+                await make_redemption_worker(parts).drain()
 
         *answers, _ = await asyncio.gather(*(persistently(suite, customer) for customer in people * 3), expire())
         codes = Counter(map(code_of, answers))

@@ -143,10 +143,10 @@ class RealCatalog(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status_code, headers={"ETag": answer.headers["etag"]}, content=answer.content)
 
 
-async def test_the_schedules_bring_the_mirror_the_expiry_and_the_purge(fulfillment: Fulfillment) -> None:
+async def test_the_schedules_bring_the_mirror_and_the_expiry(fulfillment: Fulfillment) -> None:
     worker = make_worker(fulfillment.parts)
     await worker._tick()
     async with fulfillment.parts.database.transaction() as conn:
-        kinds = ["mirror_merchants", "expire_vouchers", "purge_done_tasks"]
+        kinds = ["mirror_merchants", "expire_vouchers"]
         claims = await fulfillment.parts.tasks.claim(conn, kinds, 10)
     assert sorted(claim.kind for claim in claims) == sorted(kinds)

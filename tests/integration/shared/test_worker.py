@@ -31,7 +31,7 @@ class Finishing:
             await self._tasks.finish(conn, claims)
 
 
-def worker_of(
+def make_redemption_worker(
     mechanisms: Mechanisms, tasks: Tasks, *handlers: Handler, schedules: Sequence[Schedule] = (), batch: int = 32
 ) -> Worker:
     lanes = [Lane("only", handlers, batch=batch)] if handlers else []
@@ -40,7 +40,7 @@ def worker_of(
 
 async def test_two_nodes_write_a_scheduled_task_once_a_period(mechanisms: Mechanisms) -> None:
     schedules = [Schedule("expiry", "expire", every_seconds=3600)]
-    workers = [worker_of(mechanisms, tasks_with_lease(), schedules=schedules) for _ in range(2)]
+    workers = [make_redemption_worker(mechanisms, tasks_with_lease(), schedules=schedules) for _ in range(2)]
     await asyncio.gather(*[worker._tick() for worker in workers for _ in range(3)])
     [(kind, key, tick)] = await mechanisms.rows("SELECT kind, dedupe_key, (SELECT tick FROM schedule_ticks) FROM tasks")
     assert (kind, key) == ("expire", "expiry")
@@ -51,7 +51,9 @@ async def test_a_handler_gets_its_tasks_as_a_set_and_drain_ends_when_nothing_is_
     tasks = tasks_with_lease()
     apples, pears = Finishing(mechanisms, tasks), Finishing(mechanisms, tasks)
     await add(mechanisms, *[new_task("apple") for _ in range(5)], new_task("pear"))
-    worker = worker_of(mechanisms, tasks, Handler("apple", apples), Handler("pear", pears), Handler("plum", pears), batch=4)
+    worker = make_redemption_worker(
+        mechanisms, tasks, Handler("apple", apples), Handler("pear", pears), Handler("plum", pears), batch=4
+    )
     assert await worker.drain() == 6
     assert sum(map(len, apples.sets)) == 5
     assert sum(map(len, pears.sets)) == 1
@@ -67,7 +69,10 @@ async def test_what_a_handler_says_failed_is_deferred_and_the_rest_stays_done(me
         return {claims[0].id: Again("not now", after_seconds=60.0)}
 
     await add(mechanisms, *[new_task() for _ in range(3)])
-    assert await worker_of(mechanisms, tasks, Handler("work", handle)).run_once(Lane("l", [Handler("work", handle)])) == 3
+    assert (
+        await make_redemption_worker(mechanisms, tasks, Handler("work", handle)).run_once(Lane("l", [Handler("work", handle)]))
+        == 3
+    )
     found = await mechanisms.rows("SELECT state, failures, last_error FROM tasks ORDER BY state")
     assert found == [("done", 0, None), ("done", 0, None), ("ready", 1, "not now")]
 
@@ -91,7 +96,7 @@ async def test_an_exception_is_a_clean_failure_of_what_was_not_finished_and_its_
 
     await add(mechanisms, new_task(), new_task())
     lane = Lane("l", [Handler("work", handle)])
-    assert await worker_of(mechanisms, tasks).run_once(lane) == 2
+    assert await make_redemption_worker(mechanisms, tasks).run_once(lane) == 2
     found = await mechanisms.rows("SELECT state, failures, claims_unreturned, last_error FROM tasks ORDER BY state")
     assert found == [("done", 0, 0, None), ("ready", 1, 0, kept)]
 
@@ -103,7 +108,7 @@ async def test_a_step_that_takes_too_long_is_a_clean_failure(mechanisms: Mechani
         await asyncio.sleep(5)
 
     await add(mechanisms, new_task())
-    await worker_of(mechanisms, tasks_with_lease()).run_once(Lane("l", [Handler("work", handle)]))
+    await make_redemption_worker(mechanisms, tasks_with_lease()).run_once(Lane("l", [Handler("work", handle)]))
     assert await mechanisms.value("SELECT last_error FROM tasks") == "TimeoutError"
 
 
@@ -118,7 +123,7 @@ async def test_one_that_always_raises_does_not_hold_up_those_beside_it(mechanism
             await tasks.finish(conn, claims)
 
     await add(mechanisms, new_task(payload={"rotten": True}), *[new_task() for _ in range(12)])
-    worker = worker_of(mechanisms, tasks, Handler("work", handle))
+    worker = make_redemption_worker(mechanisms, tasks, Handler("work", handle))
     running = asyncio.create_task(worker.run())
     async with asyncio.timeout(20):
         while await mechanisms.value("SELECT count(*) FROM tasks WHERE state = 'done'") != 12:
@@ -133,7 +138,7 @@ async def test_the_worker_parks_counts_and_ends_when_told(mechanisms: Mechanisms
     await add(mechanisms, new_task())
     await lose(mechanisms, CLAIMS_UNRETURNED_MAX)
     await add(mechanisms, new_task())
-    worker = worker_of(mechanisms, tasks, Handler("work", handler), schedules=[Schedule("s", "other", 60)])
+    worker = make_redemption_worker(mechanisms, tasks, Handler("work", handler), schedules=[Schedule("s", "other", 60)])
     running = asyncio.create_task(worker.run())
     async with asyncio.timeout(10):
         while await mechanisms.value("SELECT count(*) FROM tasks WHERE state <> 'ready'") != 2:
@@ -151,7 +156,7 @@ async def test_a_worker_lives_through_an_error_of_the_database(mechanisms: Mecha
     monkeypatch.setattr("shared.tasks.worker.POLL_AFTER_ERROR_SECONDS", 0.01)
     tasks = tasks_with_lease()
     handler = Finishing(mechanisms, tasks)
-    worker = worker_of(mechanisms, tasks, Handler("work", handler))
+    worker = make_redemption_worker(mechanisms, tasks, Handler("work", handler))
     mechanisms.as_owner("ALTER TABLE tasks RENAME TO tasks_hidden")
     running = asyncio.create_task(worker.run())
     await asyncio.sleep(0.2)
@@ -167,4 +172,4 @@ async def test_a_worker_lives_through_an_error_of_the_database(mechanisms: Mecha
 async def test_without_a_database_the_caller_is_told_so(mechanisms: Mechanisms) -> None:
     nowhere = Database("postgresql://nobody:nothing@127.0.0.1:1/nowhere")
     with pytest.raises(DatabaseUnavailable):
-        await worker_of(Mechanisms(mechanisms.place, nowhere), tasks_with_lease()).run_once(Lane("l", []))
+        await make_redemption_worker(Mechanisms(mechanisms.place, nowhere), tasks_with_lease()).run_once(Lane("l", []))

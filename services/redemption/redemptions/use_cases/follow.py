@@ -163,10 +163,3 @@ async def sweep_claimed(parts: Parts, claims: Sequence[Claim]) -> None:
         for redemption_id, state in stranded:
             log.error("redemption_without_task", redemption=str(redemption_id), state=state.value)
         await parts.tasks.add(conn, [follow_up(TASK_OF[state], redemption_id, now) for redemption_id, state in stranded])
-
-
-async def purge_claimed(parts: Parts, claims: Sequence[Claim]) -> None:
-    """Delete tasks that were finished a day ago."""
-    async with parts.database.transaction() as conn:
-        await parts.tasks.finish(conn, claims)
-        await parts.tasks.purge_done(conn, older_than_seconds=86_400.0)
