@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from services.redemption.customers.access import customer_of, require_owner
+from services.redemption.customers.domain import UnknownCustomer
 from services.redemption.offers.domain import Offer
 from services.redemption.parts import Parts
 from services.redemption.redemptions import store
@@ -131,7 +132,11 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
             actor=Actor.of(who),
             writer=AnswerWriter(request),
         )
-        outcome = await redeeming.redeem(command)
+        try:
+            outcome = await redeeming.redeem(command)
+        except UnknownCustomer:
+            parts.customers_seen.forget((who.issuer, who.subject))
+            raise
         return kept_answer(outcome.status, outcome.body, outcome.location, replayed=outcome.replayed)
 
     @router.get("/v1/redemptions", response_model=RedemptionPage)
