@@ -34,7 +34,7 @@ proves: test ## print every requirement and promise with the tests that prove it
 	@$(BIN)/python -m tests.support.guarantees
 
 soak: setup-dev ## run the races and the crashes in their long forms
-	@HUANGOU_SOAK=1 $(BIN)/python -m pytest tests/concurrency tests/recovery
+	@HUANGOU_SOAK=1 $(BIN)/python -m pytest tests/concurrency tests/recovery tests/generated/test_schemathesis.py
 
 pgbouncer-test: setup-dev ## run the integration tests through PgBouncer in transaction mode, where it is installed
 	@if PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer > /dev/null; then \

@@ -292,6 +292,8 @@ def response_of(
         "Cache-Control": "no-store",
         **(headers or {}),
     }
+    if kind.code.startswith("idempotency-key-"):
+        all_headers["Link"] = f'<{TYPE_PREFIX}{kind.code}>; rel="describedby"'  # draft-ietf-httpapi-idempotency-key-header
     if kind.retry_after_seconds is not None:
         all_headers.setdefault("Retry-After", str(kind.retry_after_seconds))
     if kind.status == 401:

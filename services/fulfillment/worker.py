@@ -24,5 +24,10 @@ def make_worker(parts: Parts) -> Worker:
     return Worker(parts.database, parts.tasks, parts.clock, lanes, schedules)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The process."""
     run_worker("fulfillment", Settings, make_parts, make_worker)
+
+
+if __name__ == "__main__":
+    main()

@@ -52,5 +52,10 @@ def make_worker(parts: Parts) -> Worker:
     return Worker(parts.database, parts.tasks, parts.clock, lanes(parts), SCHEDULES)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The process."""
     run_worker("redemption", Settings, make_parts, make_worker)
+
+
+if __name__ == "__main__":
+    main()

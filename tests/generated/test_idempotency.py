@@ -66,6 +66,7 @@ async def test_a_write_without_a_key_is_refused(world: World, route: Route) -> N
     before = effects(world, route)
     answer = await route.send(world, replace(route.sample(world), headers={}))
     assert (answer.status_code, code_of(answer)) == (400, "idempotency-key-missing")
+    assert answer.headers["link"].endswith('idempotency-key-missing>; rel="describedby"')
     assert effects(world, route) == before
 
 

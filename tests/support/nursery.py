@@ -5,7 +5,6 @@ the imports are shared. Orders come as JSON lines on standard input, news go out
 one who gives orders dies, everything ends.
 """
 
-import asyncio
 import contextlib
 import ctypes
 import gc
@@ -34,9 +33,7 @@ def run(order: dict[str, Any]) -> None:
             f"{module}:create", factory=True, host="127.0.0.1", port=port, access_log=False, timeout_graceful_shutdown=10
         )
         return
-    main = importlib.import_module(module).main()
-    if asyncio.iscoroutine(main):
-        asyncio.run(main)
+    importlib.import_module(module).main()
 
 
 def be_born(order: dict[str, Any]) -> int:

@@ -14,6 +14,8 @@ import pytest
 NUMBER = re.compile(r"^[CKPRFSEAXG]\d{1,2}$")
 REPORT = Path(__file__).parents[2] / "build" / "proves.json"
 
+_PROPERTY = "proves"
+
 _numbers: dict[str, list[str]] = {}
 _passed: set[str] = set()
 _failed: set[str] = set()
@@ -26,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for number in marker.args:
                 if not NUMBER.match(number):
                     raise pytest.UsageError(f"{item.nodeid}: {number!r} is no number of a requirement or promise")
-            _numbers.setdefault(item.nodeid, []).extend(marker.args)
+                item.user_properties.append((_PROPERTY, number))  # travels with the report, from another process too
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -35,10 +37,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _failed.add(report.nodeid)
     elif report.when == "call" and report.passed:
         _passed.add(report.nodeid)
+        _numbers[report.nodeid] = [str(value) for name, value in report.user_properties if name == _PROPERTY]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the report."""
+    """Write the report; where several processes share the tests, only the one that hears of all of them does."""
+    if hasattr(session.config, "workerinput"):
+        return
     proofs: dict[str, list[str]] = defaultdict(list)
     for test in sorted((_passed - _failed) & _numbers.keys()):
         for number in dict.fromkeys(_numbers[test]):
