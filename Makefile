@@ -1,10 +1,10 @@
 # Every verb of this checkout; bare `make` prints them. Needs Python 3.11 or newer and make, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo migrate test proves soak pgbouncer-test lint ci openapi requirements clean
+.PHONY: help setup setup-dev up demo migrate test journeys proves soak pgbouncer-test lint ci openapi requirements clean
 
 PYTHON ?= python3
 BIN := .venv/bin
-TESTS := unit architecture integration contract generated concurrency recovery journeys
+TESTS := unit architecture integration contract generated concurrency recovery
 POOLED := shared catalog redemption fulfillment
 
 help:
@@ -28,7 +28,10 @@ setup-dev:
 	@$(PYTHON) deploy/local/setup.py dev
 
 test: setup-dev ## run the tests, within ten minutes
-	@$(BIN)/python -m pytest $(foreach folder,$(TESTS),$(wildcard tests/$(folder)))
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(foreach folder,$(TESTS),$(wildcard tests/$(folder)))
+
+journeys: setup-dev ## play journeys and the README's tour on the running suite
+	@$(BIN)/python -m pytest tests/journeys
 
 proves: test ## print every requirement and promise with the tests that prove it, and write docs/guarantees.md
 	@$(BIN)/python -m tests.support.guarantees

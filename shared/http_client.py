@@ -21,6 +21,7 @@ CALL_SECONDS = 5.0
 POOL_SECONDS = 2.0
 CONNECTIONS_MAX = 8
 TOKEN_RENEWED_BEFORE_SECONDS = 60.0
+TOKEN_ASKED_AGAIN_SECONDS = 2.0
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 2.0
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
@@ -56,13 +57,16 @@ class AccessToken:
         self._token = ""
         self._until = float("-inf")
         self._renewed_before = TOKEN_RENEWED_BEFORE_SECONDS
+        self._not_before = float("-inf")
         self._renewal = asyncio.Lock()
 
     async def get(self) -> str:
         """A token that is good for another minute. Raises NotSent when none can be had."""
         async with self._renewal:  # one asks for all of them
-            if time.monotonic() > self._until - self._renewed_before:
+            if time.monotonic() > self._until - self._renewed_before and time.monotonic() >= self._not_before:
                 await self._renew()
+        if time.monotonic() > self._until:
+            raise NotSent
         return self._token
 
     async def _renew(self) -> None:
@@ -73,6 +77,7 @@ class AccessToken:
             found = answer.json()
             token, seconds = str(found["access_token"]), float(found["expires_in"])
         except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            self._not_before = time.monotonic() + TOKEN_ASKED_AGAIN_SECONDS  # else all who wait would ask, one by one
             if self._token and time.monotonic() < self._until:
                 return
             raise NotSent from error
@@ -172,8 +177,9 @@ class ServiceClient:
             self._token.forget()
         if answer.status_code in (401, 429) or answer.status_code >= 500:
             self._ended("failed", worked=answer.status_code < 500)
-            # 503 says that nothing was done; of any other error of theirs nobody can be sure.
-            raise NotSent if answer.status_code in (401, 429, 503) else OutcomeUnknown
+            # Turned away at the door, nothing was done. Of any other error of theirs nobody can be sure: a 503 may mean that
+            # their database went away while it was committing.
+            raise NotSent if answer.status_code in (401, 429) else OutcomeUnknown
         self._ended("refused", worked=True)
         raise Refused(self.name, answer.status_code, _problem_of(answer))
 

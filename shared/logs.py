@@ -15,7 +15,7 @@ SECRET_NAMES = re.compile(
 )
 SECRET_TEXTS = re.compile(
     r"(eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a token
-    r"|\b1[3-9]\d{9}\b"  # a mobile number
+    r"|\+\d{8,15}(?!\d)|(?<![\w.])1[3-9]\d{9}(?!\d)"  # a telephone number, in E.164 or as it is dialled at home
     r"|\b[0-9A-HJKMNP-TV-Z]{4}(-?[0-9A-HJKMNP-TV-Z]{4}){3}\b"  # a voucher code
     r"|postgresql[+\w]*://[^@\s]+@"  # an address with a password
     r"|(?m:(?<=DETAIL:  ).*$))"  # the row or key that PostgreSQL quotes in an error

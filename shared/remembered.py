@@ -29,7 +29,3 @@ class Remembered(Generic[K, V]):
         while len(self._values) > self._most:
             self._values.popitem(last=False)
         return value
-
-    def forget(self, key: K) -> None:
-        """Drop what turned out to be wrong."""
-        self._values.pop(key, None)

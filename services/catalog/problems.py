@@ -1,6 +1,7 @@
 """Which problem type each of the catalog's errors is answered with."""
 
 from services.catalog.campaigns.domain import (
+    BatchNotInVersion,
     CampaignNotFound,
     CampaignNotPublishable,
     CeilingBelowTaken,
@@ -27,6 +28,11 @@ CATALOGUE = Catalogue(
         CampaignNotPublishable: problem(
             "campaign-not-publishable", 409, "活动目前的状态不能发布版本。", "活動目前的狀態不能發佈版本。",
             "In its present state no version of the campaign can be put in force.", shows=("state",),
+        ),
+        BatchNotInVersion: problem(
+            "batch-not-in-version", 409, "批次 {subject} 已有库存，该版本未包含它或已改作其他礼品。",
+            "批次 {subject} 已有庫存，該版本未包含它或已改作其他禮品。",
+            "Batch {subject} has stock; the version leaves it out or gives it to another reward.", shows=("subject",),
         ),
         CeilingBelowTaken: problem(
             "ceiling-below-taken", 409, "{subject} 已使用 {taken}，新的上限低于此数。", "{subject} 已使用 {taken}，新的上限低於此數。",

@@ -44,7 +44,7 @@ class Parts:
     http: httpx.AsyncClient
     head: str
     customers_seen: Remembered[tuple[str, str], Customer]
-    """Customers by the identity they sign in with; who they are does not change from one request to the next."""
+    """Customers by the identity they sign in with: once given to a customer it is never given to another."""
 
     @property
     def timezone(self) -> ZoneInfo:

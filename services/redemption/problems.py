@@ -48,6 +48,11 @@ FIELD_SENTENCES: dict[str, Text] = {
         "zh_hant": "與已入帳的記錄不一致。",
         "en": "This differs from what was taken in before.",
     },
+    "identity-fixed": {
+        "zh_hans": "客户的登录身份一经登记不能更改。",
+        "zh_hant": "客戶的登入身分一經登記不能更改。",
+        "en": "The sign-in of a customer, once known, cannot be changed.",
+    },
     "identity-taken": {
         "zh_hans": "该登录身份已属于另一客户。",
         "zh_hant": "該登入身分已屬於另一客戶。",

@@ -17,11 +17,11 @@ from services.redemption.settings import Settings
 from shared.process import run_worker
 from shared.tasks import Again, Claim, Handler, Lane, Schedule, Worker
 
-DAY, HOUR, MINUTE = 86_400, 3_600, 60
+HOUR, MINUTE = 3_600, 60
 
 SCHEDULES = [
     Schedule("sweep", "sweep", MINUTE),
-    # Every hour, since a schedule knows no time zones: only the first run after the bank's midnight finds anything.
+    # Every hour, since a schedule knows no time zones: the first run after the bank's midnight finds the work.
     Schedule("expire", "expire", HOUR),
 ]
 

@@ -197,5 +197,9 @@ class OlderVersion(DomainError):
     """A newer version of the campaign is in force already."""
 
 
+class BatchNotInVersion(DomainError):
+    """A batch that has stock is left out of the version, or belongs to another reward there."""
+
+
 class CeilingBelowTaken(DomainError):
     """The version allows less than has been taken already: of stock, of a quota or of a budget line."""

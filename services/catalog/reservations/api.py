@@ -24,13 +24,15 @@ from shared.sets import as_json
 Internal = Annotated[Principal, allow(services("internal"))]
 Reconciling = Annotated[Principal, allow(services("internal"), services("reconcile:read"))]
 PAGE_MAX = 1_000
+BODY_BYTES_MAX = 256 * 1024
+"""Sixty-four redemptions of ten lines are some seventy thousand bytes."""
 
 
 def reservation_router(lanes: Lanes, reservations: Reservations) -> APIRouter:
     """The routes."""
     router = new_router()
 
-    @router.put("/internal/v1/reservations", responses={200: {"model": OutcomesView}})
+    @router.put("/internal/v1/reservations", max_body_size=BODY_BYTES_MAX, responses={200: {"model": OutcomesView}})
     async def reserve(body: ReservationsBody, who: Internal) -> Response:
         """Take stock, quota and budget for redemptions, each whole or not at all."""
         actor = body.actor.as_actor(who)

@@ -90,12 +90,16 @@ class Reservations:
             batches[key].append(BatchCounter(row["id"], *key, row["expires_on"], row["free"]))
         for counters in batches.values():
             counters.sort(key=lambda batch: (batch.expires_on is None, batch.expires_on, batch.id))
+        quota_of = {row["offer_id"]: QuotaCounter(**row) for row in quotas}
+        budget_of = {row["campaign_code"]: BudgetCounter(row["campaign_code"], row["left_minor"]) for row in budgets}
+        in_force = await store.offers_in_force(conn, offers)
         return Supply(
             today=bank_day(now, self._timezone),
-            offers=await store.offers_in_force(conn, offers),
-            quotas={row["offer_id"]: QuotaCounter(**row) for row in quotas},
+            # A campaign's very first publication may have ended between our locks and this look: its offers come next time.
+            offers={one: o for one, o in in_force.items() if one in quota_of and o.campaign in budget_of},
+            quotas=quota_of,
             batches=batches,
-            budgets={row["campaign_code"]: BudgetCounter(row["campaign_code"], row["left_minor"]) for row in budgets},
+            budgets=budget_of,
         )
 
     async def release(self, items: Sequence[Settlement]) -> list[Outcome]:

@@ -8,7 +8,15 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog.campaigns.domain import REWARD_COST_LINE, Batch, CeilingBelowTaken, Content, batch_id, offer_id
+from services.catalog.campaigns.domain import (
+    REWARD_COST_LINE,
+    Batch,
+    BatchNotInVersion,
+    CeilingBelowTaken,
+    Content,
+    batch_id,
+    offer_id,
+)
 from services.catalog.stock import store
 from services.catalog.stock.store import Movement
 from services.catalog.stock.tables import budget_lines, quotas, stock_batches
@@ -37,7 +45,7 @@ _SET_CEILINGS = text(
 )
 _LOCK_STOCK = text(
     """
-    SELECT id, code, received, held + consumed AS taken FROM stock_batches WHERE campaign_code = :campaign
+    SELECT id, code, reward_code, received, held + consumed AS taken FROM stock_batches WHERE campaign_code = :campaign
      ORDER BY id FOR NO KEY UPDATE
     """
 )
@@ -96,6 +104,9 @@ async def _open_stock(conn: AsyncConnection, now: datetime, content: Content) ->
     await insert_rows(conn, stock_batches, rows, tail="ON CONFLICT DO NOTHING")
     received: dict[UUID, int] = {}
     for row in await conn.execute(_LOCK_STOCK, {"campaign": campaign}):
+        # Only what the version says may be for sale: two drafts loaded one after the other do not know of each other.
+        if row.received and (row.id not in batches or batches[row.id].reward != row.reward_code):
+            raise BatchNotInVersion(subject=row.code)
         if row.id in batches:
             _require(batches[row.id].quantity, row.taken, kind="stock", subject=row.code)
             received[row.id] = row.received

@@ -41,7 +41,16 @@ _PUBLISH_OFFERS = text(
      WHERE o.campaign_code = :campaign
     """
 )
-_OFFER_VERSION = text("SELECT content, number FROM offer_versions WHERE offer_id = :id AND number = :number")
+# Of drafts nobody outside learns anything: a version is told once it was in force.
+_OFFER_VERSION = text(
+    """
+    SELECT v.content, v.number FROM offer_versions v
+     WHERE v.offer_id = :id AND v.number = :number AND EXISTS (
+           SELECT FROM version_offers o
+             JOIN publications p ON p.campaign_code = o.campaign_code AND p.number = o.campaign_version
+            WHERE o.offer_id = v.offer_id AND o.offer_version = v.number)
+    """
+)
 
 
 async def open_campaign(conn: AsyncConnection, now: datetime, campaign: Campaign) -> RowMapping:

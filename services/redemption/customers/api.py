@@ -79,7 +79,8 @@ def customer_router(parts: Parts) -> APIRouter:
             now = await parts.clock.now(conn)
             found = await store.find_by_phone(conn, parts.personal_data.phone_lookup(phone))
             sealed = await store.read_contacts(conn, [customer.id for customer in found])
-            looks = [Entry("customer.looked_up", f"customer:{customer.id}", Actor.of(who)) for customer in found]
+            looks = [Entry("customer.searched", "customers", Actor.of(who), after={"found": len(found)})]
+            looks += [Entry("customer.looked_up", f"customer:{customer.id}", Actor.of(who)) for customer in found]
             await parts.audit.record(conn, now, looks)
         contacts = [parts.personal_data.open(customer.id, sealed[customer.id]) for customer in found]
         return FoundCustomers(items=[_shown(customer, contact) for customer, contact in zip(found, contacts, strict=True)])

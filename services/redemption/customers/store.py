@@ -34,11 +34,11 @@ _CONTACTS = text(
 )
 _UPDATE = text(
     """
-    UPDATE customers c SET issuer = n.issuer, subject = n.subject, tier = n.tier, language = n.language,
+    UPDATE customers c SET tier = n.tier, language = n.language,
            name_sealed = n.name, phone_sealed = n.phone, phone_lookup = n.lookup, changed_at = :now
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:issuers AS text[]), CAST(:subjects AS text[]), CAST(:tiers AS text[]),
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:tiers AS text[]),
                   CAST(:languages AS text[]), CAST(:names AS bytea[]), CAST(:phones AS bytea[]), CAST(:lookups AS bytea[]))
-           AS n(id, issuer, subject, tier, language, name, phone, lookup)
+           AS n(id, tier, language, name, phone, lookup)
      WHERE c.id = n.id
     """
 )
@@ -88,7 +88,7 @@ async def update_customers(conn: AsyncConnection, rows: Sequence[dict[str, Any]]
     if not rows:
         return
     pairs = {
-        "ids": "id", "issuers": "issuer", "subjects": "subject", "tiers": "tier", "languages": "language",
+        "ids": "id", "tiers": "tier", "languages": "language",
         "names": "name_sealed", "phones": "phone_sealed", "lookups": "phone_lookup",
     }  # fmt: skip
     await conn.execute(_UPDATE, {name: [row[column] for row in rows] for name, column in pairs.items()} | {"now": now})

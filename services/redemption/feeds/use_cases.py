@@ -67,34 +67,47 @@ async def _apply(
     parts: Parts, conn: AsyncConnection, kind: FeedKind, lines: Sequence[Any], actor: Actor
 ) -> tuple[int, int, int]:
     if kind == "customers":
-        new, changed = await _apply_customers(parts, conn, lines)
+        new, changed = await _apply_customers(parts, conn, lines, actor)
         return new, changed, 0
     new, points = await _apply_points(parts, conn, SOURCES[kind], lines, actor)
     return new, 0, points
 
 
-async def _apply_customers(parts: Parts, conn: AsyncConnection, lines: Sequence[CustomerLine]) -> tuple[int, int]:
+async def _apply_customers(parts: Parts, conn: AsyncConnection, lines: Sequence[CustomerLine], actor: Actor) -> tuple[int, int]:
     """New customers get an account; known ones are brought up to date."""
     issuer = parts.settings.issuer
     known = await customers.lock_by_numbers(conn, [line.customer_number for line in lines])
     owners = await customers.find_by_identity(conn, [(issuer, line.subject) for line in lines])
-    _refuse_taken_identities(lines, {subject: owner for (_, subject), owner in owners.items()})
     before = await customers.find_by_numbers(conn, list(known))
+    _refuse_moved_identities(issuer, lines, {subject: owner for (_, subject), owner in owners.items()}, before)
     contacts = await customers.read_contacts(conn, [customer_id for customer_id, _ in known.values()])
     now = await parts.clock.now(conn)
     new, changed = await asyncio.to_thread(_sealed_rows, parts, lines, known, before, contacts, now)
     await customers.insert_customers(conn, new)
     await ledger.open_accounts(conn, [(new_id(), row["id"]) for row in new])
     await customers.update_customers(conn, changed, now)
+    entries = [Entry("customer.added", f"customer:{row['id']}", actor, after=_open_facts(row)) for row in new]
+    entries += [Entry("customer.changed", f"customer:{row['id']}", actor, after=_open_facts(row)) for row in changed]
+    await parts.audit.record(conn, now, entries)
     return len(new), len(changed)
 
 
-def _refuse_taken_identities(lines: Sequence[CustomerLine], owners: dict[str, Customer]) -> None:
+def _open_facts(row: dict[str, Any]) -> dict[str, Any]:
+    """What an audit row may say of a customer: contact data never."""
+    return {"customer_number": row["customer_number"], "tier": row["tier"], "language": row["language"]}
+
+
+def _refuse_moved_identities(
+    issuer: str, lines: Sequence[CustomerLine], owners: dict[str, Customer], before: dict[str, Customer]
+) -> None:
+    """A sign-in stays with its customer for good: points, and vouchers in another service, are found by it."""
     errors = Errors()
     for line in lines:
-        owner = owners.get(line.subject)
+        owner, mine = owners.get(line.subject), before.get(line.customer_number)
         if owner is not None and owner.customer_number != line.customer_number:
             errors.add(line.line, "subject", "identity-taken")
+        elif mine is not None and (mine.issuer, mine.subject) != (issuer, line.subject):
+            errors.add(line.line, "subject", "identity-fixed")
     errors.check()
 
 

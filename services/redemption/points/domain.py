@@ -14,7 +14,6 @@ from shared.errors import DomainError
 from shared.ids import new_id
 
 POINTS_MAX = 10**12
-NEVER_EXPIRES_ON = date(9999, 12, 31)
 
 
 class AccountState(StrEnum):

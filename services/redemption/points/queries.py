@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 _BALANCE = text(
     """
-    SELECT a.id, a.state, a.state_reason, a.state_until, a.posted, a.held,
+    SELECT a.id, a.state, a.state_until, a.posted, a.held,
            CAST(coalesce((SELECT sum(l.remaining - l.held) FROM lots l
                       WHERE l.account_id = a.id AND l.is_open AND l.expires_on >= :today), 0) AS bigint) AS available
       FROM accounts a WHERE a.customer_id = :customer
@@ -26,7 +26,7 @@ _AS_OF = text("SELECT balance_after FROM postings WHERE account_id = :account AN
 _STATEMENT = text(
     """
     SELECT p.number, p.at, p.kind, CASE WHEN p.credit_account = p.account_id THEN p.points ELSE -p.points END AS points,
-           p.balance_after, p.redemption_id, p.reason, l.expires_on
+           p.balance_after, p.redemption_id, l.expires_on
       FROM postings p JOIN lots l ON l.id = p.lot_id
      WHERE p.account_id = :account AND (CAST(:before AS bigint) IS NULL OR p.number < CAST(:before AS bigint))
      ORDER BY p.number DESC LIMIT :most
@@ -40,7 +40,6 @@ class Balance:
 
     account_id: UUID
     state: str
-    state_reason: str | None
     state_until: datetime | None
     posted: int
     held: int
@@ -57,7 +56,6 @@ class StatementLine:
     points: int
     balance_after: int
     redemption_id: UUID | None
-    reason: str
     expires_on: date
 
 

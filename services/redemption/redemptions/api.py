@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from services.redemption.customers.access import customer_of, require_owner
-from services.redemption.customers.domain import UnknownCustomer
 from services.redemption.offers.domain import Offer
 from services.redemption.parts import Parts
 from services.redemption.redemptions import store
@@ -69,7 +68,7 @@ class AnswerWriter:
     def under_way(self, redemption: Redemption, lines: Sequence[LineRow]) -> Answer:
         """202: on record, not ended; asked again it shows how it stands then."""
         body = shown(redemption, lines, self._language).model_dump_json().encode()
-        return Answer(202, body, f"/v1/redemptions/{redemption.id}", final=False)
+        return Answer(202, body, f"/v1/redemptions/{redemption.id}")
 
 
 def shown(redemption: Redemption, lines: Sequence[LineRow], language: Language) -> RedemptionOut:
@@ -132,11 +131,7 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
             actor=Actor.of(who),
             writer=AnswerWriter(request),
         )
-        try:
-            outcome = await redeeming.redeem(command)
-        except UnknownCustomer:
-            parts.customers_seen.forget((who.issuer, who.subject))
-            raise
+        outcome = await redeeming.redeem(command)
         return kept_answer(outcome.status, outcome.body, outcome.location, replayed=outcome.replayed)
 
     @router.get("/v1/redemptions", response_model=RedemptionPage)

@@ -60,6 +60,12 @@ ARROWS: Mapping[tuple[State, Event], tuple[State, tuple[Command, ...]]] = {
     (State.CONFIRMED, Event.DELIVERED): (State.FULFILLED, (Command.CONSUME_RESERVATION,)),
 }
 LIVE = frozenset({State.ACCEPTED, State.CONFIRMED})
+TASK_FOR: Mapping[Command, str] = {
+    Command.FULFIL: "fulfil",
+    Command.CONSUME_RESERVATION: "consume",
+    Command.RELEASE_RESERVATION: "release",
+}
+"""Commands that are carried out after the commit, by a task that it writes."""
 TASK_OF: Mapping[State, str] = {State.ACCEPTED: "drive", State.CONFIRMED: "fulfil"}
 """The task that carries a redemption on from each state that is not an end."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import json
 import uuid
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -341,3 +342,11 @@ async def test_a_caller_that_goes_away_does_not_stop_the_set(catalog: Catalog, c
     held = counters(catalog_database, STOCK)[1]
     assert held in (3, 4)
     assert await catalog.breaks() == []
+
+
+@pytest.mark.proves("K7", "R1")
+async def test_a_full_set_of_the_longest_redemptions_is_taken_in_one_call(catalog: Catalog) -> None:
+    await catalog.open(stock_batches=[batch_row(quantity=10_000)])
+    wishes = [wish(*([("O1", 10)] * 10)) for _ in range(64)]
+    assert len(json.dumps(wishes)) > 64 * 1024
+    assert {outcome["outcome"] for outcome in await catalog.put("reservations", wishes)} == {"held"}

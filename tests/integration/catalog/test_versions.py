@@ -116,6 +116,8 @@ async def test_an_offer_keeps_its_version_until_it_changes_and_an_old_version_ca
         return await catalog.client.get(path, headers=catalog.issuer.service())
 
     assert (await read(one, 2)).status_code == 404, "O1 did not change, so it has no second version"
+    await catalog.load(workbook_cells(offers=[both[0], offer_row("O2", price_points=2600)]))
+    assert (await read(two, 3)).status_code == 404, "of a draft nobody learns the price"
     first, second = await read(two, 1), await read(two, 2)
     assert (first.json()["price_points"], second.json()["price_points"]) == (2000, 2500)
     assert second.json() | {"price_points": 0, "version": 0} == first.json() | {"price_points": 0, "version": 0}
@@ -128,6 +130,24 @@ async def test_an_offer_keeps_its_version_until_it_changes_and_an_old_version_ca
         "terms": {"zh_hans": "使用一次", "zh_hant": "使用一次", "en": "使用一次"},
     }  # fmt: skip
     assert first.json()["limits"] == {"per_customer": None, "per_day": None}
+
+
+@pytest.mark.proves("K7", "G9")
+async def test_of_two_drafts_that_do_not_know_of_each_other_the_second_sells_nothing_twice(catalog: Catalog) -> None:
+    drafts = ([batch_row("B1")], [batch_row("B2")], [batch_row("B1", "R2")])
+    rewards = [reward_row(), reward_row("R2")]
+    for batches in drafts:
+        reward = batches[0]["reward"]
+        loaded = await catalog.load(
+            workbook_cells(rewards=rewards, stock_batches=batches, offers=[offer_row(f"O-{reward}", reward)])
+        )
+        assert loaded.status_code == 201, loaded.text
+    assert (await catalog.publish(1)).status_code == 200
+    for version in (2, 3):
+        refused = await catalog.publish(version)
+        assert refused.status_code == 409
+        assert refused.json()["type"].endswith("batch-not-in-version")
+        assert refused.json()["subject"] == "B1"
 
 
 @pytest.mark.proves("K7")

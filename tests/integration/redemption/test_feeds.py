@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.postgres import TestDatabase
@@ -57,6 +58,11 @@ async def test_a_sign_in_that_belongs_to_another_customer_loads_nothing(suite: S
     found = await suite.feed("customers", "f2", PEOPLE + BO + "C3,s1,李四,13812341236,gold,en\n", expect=422)
     assert errors(found) == [("line 3: subject", "identity-taken")]
     assert one(ledger, "SELECT count(*) FROM customers") == 1
+    # Points, and vouchers in another service, are found by the sign-in: it stays with its customer for good.
+    moved = await suite.feed("customers", "f3", PEOPLE + ANN.replace(",s1,", ",s9,"), expect=422)
+    assert errors(moved) == [("line 2: subject", "identity-fixed")]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(ledger.url) as service:
+        service.execute("UPDATE customers SET subject = 's9'")
     await suite.feed("customers", "f2", PEOPLE + BO)  # a name whose file was refused is free
 
 

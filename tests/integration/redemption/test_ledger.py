@@ -268,7 +268,8 @@ async def test_every_change_of_value_has_its_audit_row(suite: Suite, ledger: Tes
         await suite.redeem(customer)
     await suite.drain()
     assert dict(rows(ledger, "SELECT action, count(*) FROM audit_entries GROUP BY action")) == {
-        "feed.taken_in": 2, "points.opening": 1, "redemption.accepted": 2, "redemption.confirmed": 2, "redemption.fulfilled": 2,
+        "feed.taken_in": 2, "customer.added": 1, "points.opening": 1,
+        "redemption.accepted": 2, "redemption.confirmed": 2, "redemption.fulfilled": 2,
     }  # fmt: skip
     assert rows(
         ledger,

@@ -155,6 +155,8 @@ def lines_of(program: str) -> list[dict[str, object]]:
 SECRETS = [
     "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2ln",
     "13812345678",
+    "+8613812345678",
+    "+85298765432",
     "7KQ2-M4XP-9ABC-DEFG",
     "7KQ2M4XP9ABCDEFG",
     "postgresql://tiny:pa55word@",

@@ -11,7 +11,8 @@ branch_labels = None
 depends_on = None
 
 GRANTS = {
-    "customers": "SELECT, INSERT, UPDATE",
+    # Not the sign-in: once given to a customer it is never given to another, and never moves.
+    "customers": "SELECT, INSERT, UPDATE (tier, language, name_sealed, phone_sealed, phone_lookup, changed_at)",
     "house_accounts": "SELECT",
     "accounts": "SELECT, INSERT, UPDATE",
     "lots": "SELECT, INSERT, UPDATE",

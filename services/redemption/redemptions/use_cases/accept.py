@@ -11,8 +11,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.redemption.customers import store as customers
-from services.redemption.customers.domain import UnknownCustomer
 from services.redemption.parts import Parts
 from services.redemption.points import store as ledger
 from services.redemption.points.domain import Book, Hold
@@ -63,8 +61,7 @@ async def accept(
     books = await ledger.lock_books(conn, [c.customer.account_id for c in commands], wait=wait)
     now = await parts.clock.now(conn)  # after the locks, so that an account's instants are in order
     round_ = _Round(now, parts.day(now))
-    mine = await _without_strangers(conn, round_, [c for c in commands if c.customer.account_id in books])
-    mine = await _take_keys(parts, conn, round_, mine)
+    mine = await _take_keys(parts, conn, round_, [c for c in commands if c.customer.account_id in books])
     taken = await _read_counters(conn, mine, round_.today)
     for command in mine:
         _decide(command, books[command.customer.account_id], taken.setdefault(command.customer.id, {}), round_)
@@ -72,20 +69,6 @@ async def accept(
     await _write(parts, conn, books, round_)
     await failpoint("accept.before_commit")
     return [round_.outcomes.get(command.id) or AccountBusy() for command in commands]
-
-
-async def _without_strangers(conn: AsyncConnection, round_: _Round, commands: Sequence[Redeem]) -> list[Redeem]:
-    """Leave out commands whose sign-in has meanwhile been given to another customer: who it is, is remembered for a minute."""
-    identities = sorted({(c.customer.issuer, c.customer.subject) for c in commands})
-    now_known = await customers.find_by_identity(conn, identities) if identities else {}
-    mine = []
-    for command in commands:
-        found = now_known.get((command.customer.issuer, command.customer.subject))
-        if found is not None and found.id == command.customer.id:
-            mine.append(command)
-        else:
-            round_.outcomes[command.id] = UnknownCustomer()
-    return mine
 
 
 async def _take_keys(parts: Parts, conn: AsyncConnection, round_: _Round, commands: Sequence[Redeem]) -> list[Redeem]:

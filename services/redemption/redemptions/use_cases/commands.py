@@ -15,13 +15,12 @@ from shared.idempotency import Attempt
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the caller is told: kept under the key, byte for byte, once it is final."""
+    """What the caller is told: kept under the key, byte for byte, once it has ended."""
 
     status: int
     body: bytes
     location: str | None = None
     replayed: bool = False
-    final: bool = True
 
 
 class Writer(Protocol):

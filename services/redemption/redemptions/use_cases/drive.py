@@ -19,6 +19,7 @@ from services.redemption.points import store as ledger
 from services.redemption.points.domain import Book
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import (
+    TASK_FOR,
     Command,
     Event,
     Redemption,
@@ -164,12 +165,8 @@ def _note(command: Command, step: Step, effects: _Effects) -> None:
                 for key in row["limit_keys"]:
                     at = (redemption.customer_id, key)
                     effects.counters[at] = effects.counters.get(at, 0) - row["quantity"]
-        case Command.FULFIL:
-            effects.tasks.append(follow_up("fulfil", redemption.id, effects.now))
-        case Command.RELEASE_RESERVATION:
-            effects.tasks.append(follow_up("release", redemption.id, effects.now))
-        case Command.CONSUME_RESERVATION:
-            effects.tasks.append(follow_up("consume", redemption.id, effects.now))
+        case _:
+            effects.tasks.append(follow_up(TASK_FOR[command], redemption.id, effects.now))
 
 
 def follow_up(kind: str, redemption_id: UUID, now: datetime) -> NewTask:

@@ -17,7 +17,7 @@ from services.redemption.customers.domain import Customer
 from services.redemption.neighbours.fulfillment import Delivery
 from services.redemption.parts import Parts
 from services.redemption.redemptions import store
-from services.redemption.redemptions.domain import TASK_OF, Event, Redemption, State, TimelineEntry, decide
+from services.redemption.redemptions.domain import TASK_FOR, TASK_OF, Event, Redemption, State, TimelineEntry, decide
 from services.redemption.redemptions.store import LineRow
 from services.redemption.redemptions.use_cases.drive import DRIVER, follow_up
 from shared.audit import Entry
@@ -60,8 +60,12 @@ async def _items(
     parts: Parts, asked: Sequence[tuple[Redemption, Sequence[LineRow], Customer]]
 ) -> tuple[list[dict[str, Any]], set[UUID]]:
     """What is asked for, and those whose offer nobody could tell just now. One in trouble does not hold up the others."""
-    items, unasked = [], set()
+    items: list[dict[str, Any]] = []
+    unasked: set[UUID] = set()
     for redemption, lines, person in asked:
+        if unasked:  # the catalog is away: asking again for each would take longer than the whole set may
+            unasked.add(redemption.id)
+            continue
         try:
             items.append(await _item(parts, redemption, lines, person))
         except NeighbourUnavailable:
@@ -120,7 +124,8 @@ async def _mark_fulfilled(parts: Parts, conn: AsyncConnection, ids: Sequence[UUI
     await store.insert_events(conn, [(r.id, TimelineEntry(r.events_count, now, "fulfilled", DRIVER.name, {})) for r in changed])
     entries = [Entry("redemption.fulfilled", f"redemption:{r.id}", DRIVER, after={"state": "fulfilled"}) for r in changed]
     await parts.audit.record(conn, now, entries)
-    await parts.tasks.add(conn, [follow_up("consume", r.id, now) for r in changed])
+    commands = decide(State.CONFIRMED, Event.DELIVERED)[1]
+    await parts.tasks.add(conn, [follow_up(TASK_FOR[command], r.id, now) for r in changed for command in commands])
 
 
 async def consume_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Again]:
