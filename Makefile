@@ -4,7 +4,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-TESTS := unit architecture integration contract generated concurrency recovery
+# The longest files first: two processes share them, and neither should wait for the other at the end.
+TESTS := recovery generated concurrency integration contract architecture unit
 POOLED := shared catalog redemption fulfillment
 
 help:

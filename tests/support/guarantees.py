@@ -81,6 +81,11 @@ PROMISES: Mapping[str, tuple[str, str]] = {
         "Only the arrows that are drawn",
         "A redemption goes from state to state along the listed arrows alone. The code and the database hold the same list.",
     ),
+    "G21": (
+        "After the point of no return only forward",
+        "Once the points are posted a redemption is carried on until it is handed out, however long a neighbour is away;"
+        " nothing turns it back by itself.",
+    ),
     "G22": (
         "What may have happened is undone too",
         "When a redemption ends before its point of no return, a step whose outcome is not known is undone like one"
@@ -145,12 +150,22 @@ PROMISES: Mapping[str, tuple[str, str]] = {
         "When the audit row cannot be written the change is undone. The service can add audit rows and neither change"
         " nor delete them.",
     ),
+    "G48": (
+        "Shown masked, logged not at all",
+        "Staff who look for a caller see name and number masked, and the look is on record. Names and numbers stand in no log.",
+    ),
     "G49": (
         "Personal data is sealed",
         "Contact data is encrypted under a key of the customer's own and bound to its place, so a value that was"
         " moved or changed does not open; old keys open until they are withdrawn.",
     ),
 }
+
+
+def _sentence(name: str) -> str:
+    """A test's name in words; a state machine is run under its class's name."""
+    words = name.removesuffix("::runTest").rpartition("::")[2].removeprefix("test_")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words).replace("_", " ")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -203,7 +218,7 @@ def page_of(proofs: Mapping[str, Sequence[str]]) -> str:
         files: dict[str, list[str]] = {}
         for test in folded(proofs[number]):
             path, _, name = test.partition("::")
-            files.setdefault(path, []).append(name.rpartition("::")[2].removeprefix("test_").replace("_", " "))
+            files.setdefault(path, []).append(_sentence(name))
         for path, names in files.items():
             lines += [f"- `{path}`", *[f"  - {name}" for name in names]]
         lines.append("")

@@ -58,8 +58,10 @@ async def test_another_body_under_a_known_id_is_a_mismatch_and_changes_nothing(f
     other = copy.deepcopy(asked)
     other["lines"][0]["quantity"] = 5
     outcomes = await (fulfillment.accept(asked, other) if at_once else _one_by_one(fulfillment, asked, other))
-    assert [outcome["outcome"] for outcome in outcomes] == ["accepted", "mismatch"]
-    assert len(await fulfillment.wallet()) == 1
+    said = [outcome["outcome"] for outcome in outcomes]
+    # Two at once race for the id, and either may win; one after the other the first does.
+    assert sorted(said) == ["accepted", "mismatch"] if at_once else said == ["accepted", "mismatch"]
+    assert len(await fulfillment.wallet()) == (1 if said[0] == "accepted" else 5)
 
 
 async def _one_by_one(fulfillment: Fulfillment, *wishes: dict[str, Any]) -> list[dict[str, Any]]:
