@@ -131,6 +131,11 @@ PROMISES: Mapping[str, tuple[str, str]] = {
         "One clock decides",
         "Limits and days are counted by the database's clock, read once a command, in the bank's time zone.",
     ),
+    "G37": (
+        "A pooler may stand in between",
+        "The services work through PgBouncer in transaction mode without prepared statements: nothing of theirs outlives a"
+        " transaction.",
+    ),
     "G39": (
         "Somebody else's is like absent",
         "Another customer's, merchant's or till's object is answered exactly like one that does not exist.",
