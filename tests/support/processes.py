@@ -224,7 +224,8 @@ class Machine:
     def _program(self, name: str, nursery: Nursery) -> Program:
         service, part = name.split()[:2]
         log = self.logs / f"{name.replace(' ', '-')}.log"
-        port = self._ports[service] if part == "app" else None
+        first = len(name.split()) == 2  # a second API of a service listens on a port of its own
+        port = None if part != "app" else self._ports[service] if first else _free_port()
         return Program(name, nursery, log, self._environment(service), port)
 
     def _environment(self, service: str) -> dict[str, str]:
