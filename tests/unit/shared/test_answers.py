@@ -7,6 +7,7 @@ import httpx
 import pytest
 import structlog
 from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.routing import Mount, Route
 
 from shared.app import health_router, new_router
@@ -14,7 +15,7 @@ from shared.errors import DomainError
 from shared.identity import allow_anyone
 from shared.languages import LANGUAGES
 from shared.problems import COMMON, FIELD_SENTENCES, TYPE_PREFIX, Catalogue
-from shared.strict_json import JSON_BYTES_MAX
+from shared.strict_json import JSON_BYTES_MAX, loads
 from tests.support.tiny_app import CATALOGUE, SECRET, WORKBOOK_BYTES_MAX, client_of, new_app
 from tests.support.tokens import Issuer
 
@@ -276,3 +277,13 @@ def test_a_route_that_reads_bodies_without_our_limit_stops_the_start(issuer: Iss
 
     with pytest.raises(RuntimeError, match="/v1/loose"):
         new_app(issuer, [router])
+
+
+@pytest.mark.proves("G42")
+@pytest.mark.parametrize("raw", [b"-7.0e16", b"1.5", b"9007199254740993"])
+def test_a_number_that_is_not_whole_is_no_body_either_even_where_every_field_may_be_absent(raw: bytes) -> None:
+    class AllOptional(BaseModel):
+        reason: str = "none"
+
+    with pytest.raises(ValidationError):
+        TypeAdapter(AllOptional | None).validate_python(loads(raw), from_attributes=True)  # as FastAPI reads bodies
