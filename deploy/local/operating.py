@@ -118,7 +118,8 @@ def tasks() -> None:
         for service, view in found.items()
         for p in view["parked"]
     ]
-    _table(("service", "kind", "state", "tasks", "oldest due"), counts)
+    counts += [(service, "none", "", "0", "") for service, view in found.items() if not view["counts"]]
+    _table(("service", "kind", "state", "tasks", "oldest due"), sorted(counts))
     if parked:
         _table(("service", "parked", "about", "since", "last error"), parked)
     else:
