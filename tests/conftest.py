@@ -1,12 +1,19 @@
 """Fixtures for every test."""
 
+import os
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 import structlog
 
 from tests.support.postgres import TestDatabase, TestServer, test_server
 from tests.support.tokens import Issuer
+
+# `make test` tries the same examples each time, so that red means that something changed; the long forms look for new ones.
+hypothesis.settings.register_profile("steady", derandomize=True)
+if os.environ.get("HUANGOU_SOAK") != "1":
+    hypothesis.settings.load_profile("steady")
 
 pytest_plugins = ["tests.support.proves"]
 
