@@ -19,7 +19,6 @@ from services.catalog.workbooks.sheets import BY_NAME, SHEETS, Cell, Row, Sheet
 BYTES_MAX = 2 * 1024 * 1024
 UNPACKED_BYTES_MAX = 32 * 1024 * 1024
 PARTS_MAX = 100
-SHEETS_MAX = 30
 COLUMNS_MAX = 64
 LAST_ROW_MAX = 20_000
 NAME_CHARACTERS_MAX = 60
