@@ -79,15 +79,6 @@ _DEFER = text(
     RETURNING t.id
     """
 )
-_REDRIVE = text(
-    """
-    UPDATE tasks SET state = 'ready', claims_unreturned = 0, run_at = clock_timestamp(), changed_at = clock_timestamp()
-     WHERE id = :id AND state = 'parked'
-       AND NOT EXISTS (SELECT FROM tasks live WHERE live.state = 'ready' AND live.kind = tasks.kind
-                          AND live.dedupe_key = tasks.dedupe_key)
-    RETURNING id
-    """
-)
 _PURGE = text(
     """
     DELETE FROM tasks WHERE id = ANY(ARRAY(SELECT id FROM tasks WHERE state = 'done'
@@ -250,10 +241,6 @@ class Tasks:
             },
         )
         return set(found.scalars())
-
-    async def redrive(self, conn: AsyncConnection, task_id: UUID) -> bool:
-        """Let a parked task run again. False when it is not parked, or when a later task for the same thing is live."""
-        return (await conn.execute(_REDRIVE, {"id": task_id})).first() is not None
 
     async def purge_done(self, conn: AsyncConnection, *, older_than_seconds: float, most: int = 10_000) -> int:
         """Delete finished tasks and past ticks; what happened stands in timelines and audit rows. Answers how many tasks."""

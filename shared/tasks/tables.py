@@ -1,15 +1,16 @@
-"""The two tables of a service's tasks.
+"""The three tables of a service's tasks.
 
 States of a task and their arrows:
     ready  -> done    finished by whoever holds its token
     ready  -> ready   deferred after a clean failure, or asked to run again while it was running
     ready  -> parked  five claims in a row never came back
-    parked -> ready   redriven by a person
+    parked -> ready   redriven: one person asked, another one agreed
 """
 
 from typing import NamedTuple
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -17,15 +18,64 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
     Uuid,
+    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 PAYLOAD_BYTES_MAX = 8192
+REASON_CHARACTERS_MAX = 500
+APPROVAL_HOURS = 24
+
+# What stands between a parked task and its next run, for whoever writes SQL: an approval by a second person, of this very task
+# as it is, not older than a day and not used before. The function runs as the owner, since only it may mark one as used.
+REDRIVE_GUARD = (
+    """
+    CREATE FUNCTION task_fingerprint(kind text, ref uuid, payload jsonb, token bigint) RETURNS bytea
+    LANGUAGE sql STABLE AS $$
+        SELECT sha256(convert_to(jsonb_build_array(kind, ref, payload, token)::text, 'UTF8'))
+    $$
+    """,
+    """
+    CREATE FUNCTION guard_parked_task() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    BEGIN
+        IF TG_OP = 'UPDATE' AND NEW.state = 'parked' THEN
+            RETURN NEW;
+        END IF;
+        IF TG_OP = 'UPDATE' AND NEW.state = 'ready' AND NEW.id = OLD.id THEN
+            UPDATE task_redrives SET spent_at = clock_timestamp()
+             WHERE task_id = NEW.id AND state = 'approved' AND spent_at IS NULL AND decided_by <> asked_by
+               AND expires_at > clock_timestamp()
+               AND fingerprint = task_fingerprint(NEW.kind, NEW.ref, NEW.payload, NEW.token);
+            IF FOUND THEN
+                RETURN NEW;
+            END IF;
+        END IF;
+        RAISE EXCEPTION 'a parked task goes on only when a second person agreed to it as it is'
+            USING ERRCODE = 'insufficient_privilege';
+    END $$
+    """,
+    """
+    CREATE FUNCTION guard_decided_redrive() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'what was decided about a parked task stays decided' USING ERRCODE = 'insufficient_privilege';
+    END $$
+    """,
+    """
+    CREATE TRIGGER parked_tasks_wait BEFORE UPDATE OR DELETE ON tasks
+    FOR EACH ROW WHEN (OLD.state = 'parked') EXECUTE FUNCTION guard_parked_task()
+    """,
+    """
+    CREATE TRIGGER decisions_stay BEFORE UPDATE OF state, decided_by, decided_at ON task_redrives
+    FOR EACH ROW WHEN (OLD.state <> 'pending') EXECUTE FUNCTION guard_decided_redrive()
+    """,
+)
 
 
 class TaskTables(NamedTuple):
@@ -33,6 +83,7 @@ class TaskTables(NamedTuple):
 
     tasks: Table
     ticks: Table
+    redrives: Table
 
 
 def define_tasks(metadata: MetaData) -> TaskTables:
@@ -91,4 +142,41 @@ def define_tasks(metadata: MetaData) -> TaskTables:
         Column("name", Text, primary_key=True),
         Column("tick", DateTime(timezone=True), primary_key=True),
     )
-    return TaskTables(tasks, ticks)
+    return TaskTables(tasks, ticks, _define_redrives(metadata))
+
+
+def _define_redrives(metadata: MetaData) -> Table:
+    """Who asked that a parked task run again, and who agreed. Grant INSERT of what is asked, UPDATE of the decision."""
+    redrives = Table(
+        "task_redrives",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("task_id", Uuid, nullable=False),  # no foreign key: what is done is deleted after a day, this stays
+        Column("reason", Text, nullable=False),
+        Column("fingerprint", LargeBinary, nullable=False),
+        Column("asked_by", Text, nullable=False),
+        Column("asked_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+        Column(
+            "expires_at",
+            DateTime(timezone=True),
+            nullable=False,
+            server_default=text(f"clock_timestamp() + '{APPROVAL_HOURS}:00:00'::interval"),
+        ),
+        Column("state", Text, nullable=False, server_default="pending"),
+        Column("decided_by", Text),
+        Column("decided_at", DateTime(timezone=True)),
+        Column("spent_at", DateTime(timezone=True)),
+        CheckConstraint("state IN ('pending', 'approved', 'expired', 'void')", name="state_known"),
+        CheckConstraint(f"length(reason) BETWEEN 1 AND {REASON_CHARACTERS_MAX}", name="reason_short"),
+        CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint_whole"),
+        CheckConstraint("asked_by <> ''", name="asked_by_somebody"),
+        CheckConstraint("(state = 'approved') = (decided_by IS NOT NULL)", name="approved_by_somebody"),
+        CheckConstraint("decided_by <> asked_by", name="two_people"),
+        CheckConstraint("(state = 'pending') = (decided_at IS NULL)", name="decided_at_some_time"),
+        CheckConstraint("spent_at IS NULL OR state = 'approved'", name="spent_once_approved"),
+        Index("uq_task_redrives_pending", "task_id", unique=True, postgresql_where=text("state = 'pending'")),
+        Index("ix_task_redrives_approved", "task_id", postgresql_where=text("state = 'approved' AND spent_at IS NULL")),
+    )
+    for statement in REDRIVE_GUARD:  # once all tables are there
+        event.listen(metadata, "after_create", DDL(statement))  # type: ignore[no-untyped-call]
+    return redrives

@@ -27,6 +27,13 @@ FACTS = {
                pg_get_constraintdef(oid)
           FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'""",
     "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "guards of parked tasks": """
+        SELECT 'function', proname, pg_get_functiondef(oid) FROM pg_proc
+         WHERE pronamespace = 'public'::regnamespace
+           AND proname IN ('task_fingerprint', 'guard_parked_task', 'guard_decided_redrive')
+        UNION ALL
+        SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger
+         WHERE NOT tgisinternal AND tgrelid::regclass::text IN ('tasks', 'task_redrives')""",
     "tables": """
         SELECT relname, array_to_string(reloptions, ','), relpersistence::text
           FROM pg_class WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace""",
@@ -103,6 +110,8 @@ def test_the_migrations_make_what_the_models_say(migrated: TestDatabase, from_mo
         ("ALTER TABLE tasks ADD COLUMN extra int", "columns"),
         ("ALTER TABLE tasks RESET (fillfactor)", "tables"),
         ("CREATE TABLE extra ()", "tables"),
+        ("DROP TRIGGER parked_tasks_wait ON tasks", "guards of parked tasks"),
+        ("ALTER FUNCTION guard_parked_task() SECURITY INVOKER", "guards of parked tasks"),
     ],
 )  # fmt: skip
 def test_a_difference_would_be_seen(database_of: Callable[[str], TestDatabase], change: str, where: str) -> None:

@@ -26,6 +26,7 @@ ledger = Table(
 GRANTS = {
     "tasks": "SELECT, INSERT, UPDATE, DELETE",
     "schedule_ticks": "SELECT, INSERT, DELETE",
+    "task_redrives": "SELECT, INSERT (id, task_id, reason, fingerprint, asked_by), UPDATE (state, decided_by, decided_at)",
     "audit_entries": "SELECT, INSERT",
     "idempotency_keys": "SELECT, INSERT, UPDATE",
     "ledger": "SELECT, INSERT, UPDATE, DELETE",

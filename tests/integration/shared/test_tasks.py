@@ -265,28 +265,6 @@ async def test_what_was_lost_twice_is_taken_alone(mechanisms: Mechanisms) -> Non
     assert sizes == [1, 1, 1, 2, 0]
 
 
-async def test_a_parked_task_runs_again_when_a_person_says_so(mechanisms: Mechanisms) -> None:
-    await add(mechanisms, new_task())
-    await lose(mechanisms, CLAIMS_UNRETURNED_MAX)
-    [(task_id, _)] = await park(mechanisms)
-    async with mechanisms.database.transaction() as conn:
-        assert await tasks_with_lease().redrive(conn, task_id)
-        assert not await tasks_with_lease().redrive(conn, task_id)
-        assert not await tasks_with_lease().redrive(conn, new_id())
-    [held] = await claim(mechanisms)
-    assert await mechanisms.value("SELECT claims_unreturned FROM tasks") == 1
-    assert await finish(mechanisms, held) == {task_id}
-
-
-async def test_a_parked_task_whose_successor_lives_is_not_redriven(mechanisms: Mechanisms) -> None:
-    await add(mechanisms, new_task(dedupe_key="k"))
-    await lose(mechanisms, CLAIMS_UNRETURNED_MAX)
-    [(task_id, _)] = await park(mechanisms)
-    await add(mechanisms, new_task(dedupe_key="k"))
-    async with mechanisms.database.transaction() as conn:
-        assert not await tasks_with_lease().redrive(conn, task_id)
-
-
 async def test_the_purge_takes_what_was_done_long_ago_and_nothing_else(mechanisms: Mechanisms) -> None:
     await add(mechanisms, *[new_task(ref=UUID(int=n)) for n in range(4)])
     await finish(mechanisms, *await claim(mechanisms, most=3))
