@@ -1,5 +1,6 @@
 """How every service becomes an application: the same errors, limits, health answers and checks at the start."""
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -48,6 +49,8 @@ FIELD_CODES = {
 log = structlog.get_logger()
 
 Ready = Callable[[], Awaitable[dict[str, bool]]]
+STOPPING = threading.Event()
+"""Set once this process has been told to stop: from then on it is not ready, whatever its parts say (G36)."""
 
 
 def new_router() -> APIRouter:
@@ -117,7 +120,7 @@ def health_router(ready: Ready) -> APIRouter:
 
     @router.get("/readyz", dependencies=[allow_anyone()], include_in_schema=False)
     async def readyz() -> Response:
-        checks = await ready()
+        checks = {**await ready(), **({"stopping": False} if STOPPING.is_set() else {})}
         fine = all(checks.values())
         lines = ",".join(f'"{name}":{str(value).lower()}' for name, value in checks.items())
         body = f'{{"status":"{"ready" if fine else "not ready"}","checks":{{{lines}}}}}'

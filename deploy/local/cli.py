@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from deploy.local import operating
+from deploy.local.control import ask_to_restart, listening
 from deploy.local.demo.run import play
 from deploy.local.failure import CannotStart
 from deploy.local.folders import locked, require_free_disk
@@ -38,12 +39,31 @@ async def run_until_told(suite: Suite) -> None:
     server = suite.postgres()
     with locked(suite.state):
         try:
-            async with Supervisor(suite.stages(server), suite.state, folder=CHECKOUT) as supervisor:
+            async with (
+                Supervisor(suite.stages(server), suite.state, folder=CHECKOUT) as supervisor,
+                listening(supervisor, suite.state),
+            ):
                 supervisor.report("everything is ready")
                 typer.echo(where_it_is(suite))
                 await supervisor.until_told()
         finally:
             server.close()
+
+
+@app.command()
+@said_in_a_sentence
+def restart(
+    programs: Annotated[
+        list[str] | None, typer.Argument(help='Which, such as catalog or "catalog worker"; all without one.')
+    ] = None,
+) -> None:
+    """Restart programs of the running suite one after the other; no request is lost meanwhile."""
+
+    async def ask() -> None:
+        async for sentence in ask_to_restart(state_here(), programs or []):
+            typer.echo(sentence)
+
+    asyncio.run(ask())
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 LOOK_SECONDS_MAX = 2.0
@@ -13,14 +13,23 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
+class Born:
+    """A process that was just started."""
+
+    pid: int
+    door: int | None = None
+    """The port on loopback on which this process alone answers, beside the one that it shares with its successor."""
+
+
+@dataclass(frozen=True)
 class Program:
     """A row of the table of processes. The supervisor knows no more about a program than this."""
 
     name: str
-    command: Callable[[int | None], list[str]]
-    """Its command line, given the descriptor of its listening socket, if it has one."""
-    is_ready: Callable[[int], Awaitable[bool]]
-    """Whether the process with this id is ready to work."""
+    command: Callable[[Sequence[int]], list[str]]
+    """Its command line, given the descriptors of its listening sockets: the program's and this process's own, or none."""
+    is_ready: Callable[[Born], Awaitable[bool]]
+    """Whether this process is ready to work."""
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
     """The port on loopback whose listening socket we own and pass on, so that a restart refuses nobody."""
@@ -34,18 +43,19 @@ class Program:
     run_as: tuple[int, int] | None = None
 
 
-def answers(port: int, path: str) -> Callable[[int], Awaitable[bool]]:
-    """A readiness check: that path on loopback answers 200.
+def answers(path: str, port: int | None = None) -> Callable[[Born], Awaitable[bool]]:
+    """A readiness check: that path answers 200, on a port of loopback or, without one, at the process's own door.
 
     Spoken by hand: an HTTP client a look, several looks a second, would take a core from what is just starting.
     """
 
-    async def check(_pid: int) -> bool:
+    async def check(born: Born) -> bool:
+        place = port or born.door
         try:
             async with asyncio.timeout(LOOK_SECONDS_MAX):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", place)
                 try:
-                    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+                    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{place}\r\nConnection: close\r\n\r\n".encode())
                     return (await reader.readline()).split()[1:2] == [b"200"]
                 finally:
                     writer.close()

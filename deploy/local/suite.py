@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from deploy.local.folders import lesser_user
 from deploy.local.installation import Installation
 from deploy.local.postgres import FAST_STOP, EmbeddedPostgres
 from deploy.local.processes import tethered
-from deploy.local.program import Program, answers
+from deploy.local.program import Born, Program, answers
 from deploy.local.supervisor import Step
 from deploy.postgres.provision import SERVICES, provision
 
@@ -135,13 +136,13 @@ class Suite:
         return {f"{service.upper()}_{name}": value for name, value in (common | own[service]).items()}
 
     def _postgres(self, server: EmbeddedPostgres) -> Program:
-        async def is_ready(pid: int) -> bool:
-            return server.is_ready(pid)
+        async def is_ready(born: Born) -> bool:
+            return server.is_ready(born.pid)
 
         return Program(
             name="postgresql",
             prepare=server.prepare,
-            command=lambda _descriptor: server.program(),
+            command=lambda _descriptors: server.program(),
             is_ready=is_ready,
             own_port=self.ports.postgres,
             farewell=FAST_STOP,
@@ -153,8 +154,8 @@ class Suite:
         address = self.ports.url(self.ports.identity)
         return Program(
             name="sandbox identity",
-            command=lambda descriptor: _uvicorn("deploy.sandbox.identity.app", descriptor),
-            is_ready=answers(self.ports.identity, "/livez"),
+            command=lambda descriptors: _serving("deploy.sandbox.identity.app", descriptors),
+            is_ready=answers("/livez"),
             port=self.ports.identity,
             environment={
                 "SANDBOX_IDENTITY_ISSUER": address,
@@ -167,8 +168,8 @@ class Suite:
     def _api(self, service: str) -> Program:
         return Program(
             name=service,
-            command=lambda descriptor: _uvicorn(f"services.{service}.app", descriptor),
-            is_ready=answers(self.ports.api(service), "/readyz"),
+            command=lambda descriptors: _serving(f"services.{service}.app", descriptors),
+            is_ready=answers("/readyz"),
             port=self.ports.api(service),
             environment=self.service_environment(service),
         )
@@ -176,14 +177,14 @@ class Suite:
     def _worker(self, service: str) -> Program:
         return Program(
             name=f"{service} worker",
-            command=lambda _descriptor: [sys.executable, "-m", f"services.{service}.worker"],
-            is_ready=answers(self.ports.worker(service), "/readyz"),
+            command=lambda _descriptors: [sys.executable, "-m", f"services.{service}.worker"],
+            is_ready=answers("/readyz", self.ports.worker(service)),
             own_port=self.ports.worker(service),
             environment=self.service_environment(service),
         )
 
 
-def _uvicorn(module: str, descriptor: int | None) -> list[str]:
-    """An API's command line; it takes the listening socket that we opened."""
-    line = [sys.executable, "-m", "uvicorn", f"{module}:create", "--factory", "--fd", str(descriptor)]
-    return [*line, "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "10"]
+def _serving(module: str, descriptors: Sequence[int]) -> list[str]:
+    """An API's command line; it takes the listening sockets that we opened."""
+    sockets = [word for descriptor in descriptors for word in ("--fd", str(descriptor))]
+    return [sys.executable, "-m", "shared.serving", f"{module}:create", *sockets]

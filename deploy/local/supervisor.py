@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -20,7 +21,7 @@ from deploy.local.failure import CannotStart
 from deploy.local.folders import make_folder
 from deploy.local.leftovers import end_leftovers, forget, remember
 from deploy.local.processes import tethered
-from deploy.local.program import Program
+from deploy.local.program import Born, Program
 
 READY_SECONDS_MAX = 90.0
 LOOK_EVERY_SECONDS = 0.1
@@ -32,14 +33,24 @@ Step = Callable[[], Awaitable[str]]
 """Work between two stages; it answers what it did, or raises CannotStart."""
 
 
+@dataclass(frozen=True)
+class Child:
+    """A process of a program."""
+
+    process: asyncio.subprocess.Process
+    born: Born
+
+
 class Running:
     """One program's current process and listening socket."""
 
     def __init__(self, program: Program, socket_: socket.socket | None) -> None:
         self.program, self.socket = program, socket_
-        self.process: asyncio.subprocess.Process | None = None
+        self.child: Child | None = None
         self.keeper: asyncio.Task[None] | None = None
         self.ready = False
+        self.changing = asyncio.Lock()
+        """Held while one process takes the place of another."""
 
 
 class Supervisor:
@@ -96,13 +107,46 @@ class Supervisor:
 
     def process_of(self, name: str) -> int:
         """The process id of a program, as it runs now. Raises KeyError when there is no such program."""
-        found = self._named(name).process
+        found = self._named(name).child
         assert found is not None
-        return found.pid
+        return found.born.pid
 
     def is_ready(self, name: str) -> bool:
         """Whether a program has been ready since it was last started. Raises KeyError when there is no such program."""
         return self._named(name).ready
+
+    def restartable(self) -> list[str]:
+        """The programs that may be restarted while everybody works: all but the database server."""
+        return [running.program.name for running in self._running if running.program.farewell is signal.SIGTERM]
+
+    async def restart(self, name: str) -> None:
+        """One program anew. Raises KeyError, or CannotStart when the new process does not become ready.
+
+        Where the listening socket is ours the successor is ready before the old process is told to go, so nobody is refused
+        (G36), and when it does not become ready the old one stays. A worker goes first: its tasks wait for the next one.
+        """
+        running = self._named(name)
+        async with running.changing:
+            old, has_socket = running.child, running.socket is not None
+            assert old is not None
+            if not has_socket:
+                await self._bid_farewell(running.program, old)
+            new = await self._spawn(running)
+            try:
+                ready = await self._is_seen_ready(running.program, new)
+            except BaseException:
+                new.process.kill()
+                raise
+            if not ready and has_socket:
+                await self._bid_farewell(running.program, new)
+                remember(self._run, running.program, old.born.pid)
+                raise CannotStart(f"The new {name} did not start, the old one stays: {self._last_words(name)}")
+            running.child, running.ready = new, ready
+            if has_socket:
+                await self._bid_farewell(running.program, old)
+        if not ready:
+            raise CannotStart(f"{name} did not start: {self._last_words(name)}")
+        self.report(f"{name} has been restarted")
 
     def _named(self, name: str) -> Running:
         return {running.program.name: running for running in self._running}[name]
@@ -140,7 +184,7 @@ class Supervisor:
     async def _start(self, running: Running) -> None:
         """The first start: whoever stops before being ready stops everything, with the reason."""
         name = running.program.name
-        await self._spawn(running)
+        running.child = await self._spawn(running)
         if not await self._becomes_ready(running):
             raise CannotStart(f"{name} did not start; its last words in {self._log(name)}: {self._last_words(name)}")
         place = f" on http://127.0.0.1:{running.program.port}" if running.program.port else ""
@@ -151,47 +195,60 @@ class Supervisor:
         """Start the program again whenever it ends by itself, waiting longer each time it did not live long."""
         wait = BACKOFF_SECONDS_MIN
         while True:
-            process, began = running.process, time.monotonic()
-            assert process is not None
-            code = await process.wait()
-            running.ready = False
+            child, began = running.child, time.monotonic()
+            assert child is not None
+            code = await child.process.wait()
+            async with running.changing:
+                if running.child is not child:  # it went because its successor came
+                    continue
+                running.ready = False
             if time.monotonic() - began > STEADY_SECONDS:
                 wait = BACKOFF_SECONDS_MIN
             self.report(f"{running.program.name} ended ({_ending(code)}), starting again in {wait:.1f} s")
             await asyncio.sleep(wait)
             wait = min(wait * 2, BACKOFF_SECONDS_MAX)
-            with contextlib.suppress(CannotStart, OSError):  # tried again after the next, longer wait
-                await self._spawn(running)
-                if await self._becomes_ready(running):
-                    self.report(f"{running.program.name} is ready again")
+            async with running.changing:
+                if running.child is not child:
+                    continue
+                with contextlib.suppress(CannotStart, OSError):  # tried again after the next, longer wait
+                    running.child = await self._spawn(running)
+                    if await self._becomes_ready(running):
+                        self.report(f"{running.program.name} is ready again")
 
-    async def _spawn(self, running: Running) -> None:
+    async def _spawn(self, running: Running) -> Child:
         program = running.program
         await asyncio.to_thread(program.prepare)
-        descriptor = running.socket.fileno() if running.socket else None
-        with self._open_log(program.name) as log:
+        door = listen(0, program.name) if running.socket else None
+        sockets = [each for each in (running.socket, door) if each]
+        descriptors = [each.fileno() for each in sockets]
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(self._open_log(program.name))
+            if door:
+                stack.enter_context(door)  # the child has it; here it is closed
             # tethered to this thread, the loop's own, which lives as long as the process
-            running.process = await asyncio.create_subprocess_exec(
-                *tethered(program.command(descriptor), farewell=program.farewell, run_as=program.run_as),
+            process = await asyncio.create_subprocess_exec(
+                *tethered(program.command(descriptors), farewell=program.farewell, run_as=program.run_as),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **program.environment},
-                pass_fds=() if descriptor is None else (descriptor,),
+                pass_fds=descriptors,
                 start_new_session=True,
             )
-        remember(self._run, program, running.process.pid)
+            port = door.getsockname()[1] if door else None
+        remember(self._run, program, process.pid)
+        return Child(process, Born(process.pid, port))
 
     async def _becomes_ready(self, running: Running) -> bool:
-        running.ready = await self._is_seen_ready(running)
+        assert running.child is not None
+        running.ready = await self._is_seen_ready(running.program, running.child)
         return running.ready
 
-    async def _is_seen_ready(self, running: Running) -> bool:
-        process, deadline = running.process, time.monotonic() + READY_SECONDS_MAX
-        assert process is not None
-        while process.returncode is None and time.monotonic() < deadline:
-            if await running.program.is_ready(process.pid):
+    async def _is_seen_ready(self, program: Program, child: Child) -> bool:
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while child.process.returncode is None and time.monotonic() < deadline:
+            if await program.is_ready(child.born):
                 return True
             await asyncio.sleep(LOOK_EVERY_SECONDS)
         return False
@@ -211,16 +268,18 @@ class Supervisor:
             await asyncio.wait({running.keeper})
         if running.socket:
             running.socket.close()
-        process = running.process
-        if process is None:
-            return
-        for number in (running.program.farewell, signal.SIGKILL):
+        if running.child:
+            await self._bid_farewell(running.program, running.child)
+            forget(self._run, running.program.name)
+
+    async def _bid_farewell(self, program: Program, child: Child) -> None:
+        """Ask a process to go, and kill it when it does not go in time."""
+        for number in (program.farewell, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(number)
+                child.process.send_signal(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), running.program.stop_seconds)
+                await asyncio.wait_for(child.process.wait(), program.stop_seconds)
                 break
-        forget(self._run, running.program.name)
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name.replace(' ', '-')}.log"

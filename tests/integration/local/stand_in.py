@@ -7,13 +7,15 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deploy.local.control import listening
 from deploy.local.failure import CannotStart
 from deploy.local.folders import locked
 from deploy.local.program import Program, answers
-from deploy.local.supervisor import Supervisor
+from deploy.local.supervisor import Step, Supervisor
 
 HERE = str(Path(__file__))
 CHECKOUT = Path(__file__).parents[3]
@@ -31,30 +33,35 @@ class Answer(http.server.BaseHTTPRequestHandler):
         """Be quiet."""
 
 
-def serve(how: str, descriptor: int) -> None:
-    """Answer on the socket that was passed on; `deaf` ignores SIGTERM."""
-    server = http.server.HTTPServer(("127.0.0.1", 0), Answer, bind_and_activate=False)
-    server.socket = socket.socket(fileno=descriptor)
+def serve(how: str, shared: int, own: int) -> None:
+    """Answer on the two sockets that were passed on; `deaf` ignores SIGTERM."""
+    servers = []
+    for descriptor in (shared, own):
+        server = http.server.HTTPServer(("127.0.0.1", 0), Answer, bind_and_activate=False)
+        server.socket = socket.socket(fileno=descriptor)
+        servers.append(server)
 
     def stop(*_: object) -> None:
         print("stopping", flush=True)
-        threading.Thread(target=server.shutdown).start()
+        for server in servers:
+            threading.Thread(target=server.shutdown).start()
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN if how == "deaf" else stop)
     print("serving", flush=True)
-    server.serve_forever()
+    threading.Thread(target=servers[1].serve_forever, daemon=True).start()
+    servers[0].serve_forever()
 
 
 def program(name: str, port: int, how: str) -> Program:
-    def command(descriptor: int | None) -> list[str]:
-        if how == "broken":
+    def command(descriptors: Sequence[int]) -> list[str]:
+        if how == "broken" or (how.startswith("spoiled:") and Path(how.removeprefix("spoiled:")).exists()):
             return [sys.executable, "-c", "import sys; sys.exit('the reason why')"]
-        return [sys.executable, HERE, "serve", how, str(descriptor)]
+        return [sys.executable, HERE, "serve", how, *map(str, descriptors)]
 
     return Program(
         name=name,
         command=command,
-        is_ready=answers(port, "/"),
+        is_ready=answers("/"),
         port=port,
         environment={"PYTHONPATH": str(CHECKOUT)},
         stop_seconds=1.0 if how == "deaf" else 15.0,
@@ -65,16 +72,19 @@ async def supervise(state: Path, port: int, how: str) -> None:
     async def step() -> str:
         return "the step is taken"
 
-    stages = [[program("first", port, "well")], [step], [program("second", port + 1, how)]]
+    stages: list[list[Program | Step]] = [[program("first", port, "well")], [step], [program("second", port + 1, how)]]
     with locked(state):
-        async with Supervisor(stages, state, folder=CHECKOUT, say=lambda line: print(line, flush=True)) as supervisor:
+        async with (
+            Supervisor(stages, state, folder=CHECKOUT, say=lambda line: print(line, flush=True)) as supervisor,
+            listening(supervisor, state),
+        ):
             supervisor.report("all ready")
             await supervisor.until_told()
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(sys.argv[2], int(sys.argv[3]))
+        serve(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     else:
         try:
             asyncio.run(supervise(Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))

@@ -1,11 +1,13 @@
 """The supervisor: order, restarts, an orderly end, and nothing left behind by kill -9, shown on two small programs."""
 
+import asyncio
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Protocol
 import httpx
 import pytest
 
+from deploy.local.control import ask_to_restart
 from deploy.local.failure import CannotStart
 from deploy.local.processes import is_alive, wait_until
 from deploy.local.supervisor import listen
@@ -189,3 +192,65 @@ def test_a_program_that_does_not_start_stops_the_rest_and_its_last_words_are_sai
     assert reason.endswith("the reason why\n")
     assert "everything is stopped" in said
     assert pids(tmp_path) == []
+
+
+def ask(run: Run, *names: str) -> list[str]:
+    async def asked() -> list[str]:
+        return [sentence async for sentence in ask_to_restart(run.state, names)]
+
+    return asyncio.run(asked())
+
+
+@pytest.mark.proves("G36")
+def test_a_restarted_program_is_followed_by_its_successor_and_no_caller_is_refused(start: Start) -> None:
+    run = start()
+    run.read_until("all ready")
+    before, answered, told = run.answer(0), list[int](), threading.Event()
+
+    def call() -> None:
+        while not told.is_set():
+            answered.append(run.answer(0))
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    try:
+        assert ask(run, "first") == ["first has been restarted."]
+    finally:
+        told.set()
+        caller.join()
+    assert set(answered) == {before, run.answer(0)}
+    assert len(set(answered)) == 2
+    assert not is_alive(before)
+    os.kill(run.answer(0), signal.SIGKILL)  # the successor is kept like the first one
+    assert run.answer(0) not in answered
+
+
+def test_everything_is_restarted_one_after_the_other(start: Start) -> None:
+    run = start()
+    run.read_until("all ready")
+    before = {run.answer(0), run.answer(1)}
+    assert ask(run) == ["first has been restarted.", "second has been restarted."]
+    assert before.isdisjoint({run.answer(0), run.answer(1)})
+
+
+def test_when_the_successor_does_not_start_the_old_one_stays(start: Start, tmp_path: Path) -> None:
+    spoiled = tmp_path / "spoiled"
+    run = start(f"spoiled:{spoiled}")
+    run.read_until("all ready")
+    before = run.answer(1)
+    spoiled.touch()
+    with pytest.raises(CannotStart, match="the old one stays: the reason why"):
+        ask(run, "second")
+    assert run.answer(1) == before
+    run.end(signal.SIGTERM)
+    assert not is_alive(before)
+
+
+def test_what_cannot_be_restarted_is_said_in_a_sentence(start: Start, tmp_path: Path) -> None:
+    run = start()
+    run.read_until("all ready")
+    with pytest.raises(CannotStart, match=r"There is no third to restart; there are first, second\."):
+        ask(run, "third")
+    run.end(signal.SIGTERM)
+    with pytest.raises(CannotStart, match="does not run here"):
+        ask(run, "first")
