@@ -1,4 +1,4 @@
-"""The provider's HTTP side: discovery, keys, authorization code with PKCE, client credentials, userinfo, sign-out."""
+"""The provider's HTTP side: discovery, keys, authorization code with PKCE, refresh, client credentials, userinfo, sign-out."""
 
 import base64
 import binascii
@@ -14,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from deploy.sandbox.identity.clients import CODE, CREDENTIALS, Client, find_client, knows_secret
+from deploy.sandbox.identity.clients import CODE, CREDENTIALS, REFRESH, Client, find_client, knows_secret
 from deploy.sandbox.identity.codes import CHALLENGE, Asked, Codes
-from deploy.sandbox.identity.pages import message_page, sign_in_page
-from deploy.sandbox.identity.people import find_person
+from deploy.sandbox.identity.pages import STYLE, message_page, sign_in_page
+from deploy.sandbox.identity.people import Person, find_person
+from deploy.sandbox.identity.refreshing import RefreshTokens
 from deploy.sandbox.identity.settings import IdentitySettings
 from deploy.sandbox.identity.tokens import ALGORITHM, Signer
 from shared.settings import load
@@ -38,12 +39,13 @@ class Refusal(Exception):
 
 
 class Provider:
-    """The routes and what they share: settings, key, open codes."""
+    """The routes and what they share: settings, key, open codes, sign-ins that can be prolonged."""
 
     def __init__(self, settings: IdentitySettings) -> None:
         self.settings = settings
         self.signer = Signer(settings.signing_key, settings.issuer, audience=settings.audience, seconds=settings.token_seconds)
         self.codes = Codes()
+        self.refresh_tokens = RefreshTokens()
 
     async def discovery(self, _request: Request) -> Response:
         """OpenID Connect Discovery 1.0."""
@@ -55,9 +57,10 @@ class Provider:
                 "token_endpoint": f"{issuer}/token",
                 "userinfo_endpoint": f"{issuer}/userinfo",
                 "end_session_endpoint": f"{issuer}/end-session",
+                "revocation_endpoint": f"{issuer}/revoke",
                 "jwks_uri": f"{issuer}/jwks",
                 "response_types_supported": ["code"],
-                "grant_types_supported": [CODE, CREDENTIALS],
+                "grant_types_supported": [CODE, REFRESH, CREDENTIALS],
                 "code_challenge_methods_supported": ["S256"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": [ALGORITHM],
@@ -94,15 +97,24 @@ class Provider:
         return RedirectResponse(f"{address}{mark}{urlencode(answer)}", 303, NO_STORE)
 
     async def token(self, request: Request) -> Response:
-        """Exchange a code, or give a program a token of its own."""
+        """Exchange a code, prolong a sign-in, or give a program a token of its own."""
         form = await _form(request)
         client = self._authenticated(request, form)
-        if form.get("grant_type") not in (CODE, CREDENTIALS):
+        ways = {CODE: self._exchange, REFRESH: self._refresh, CREDENTIALS: self._own_token}
+        way = ways.get(form.get("grant_type", ""))
+        if way is None:
             raise Refusal("unsupported_grant_type")
-        if form["grant_type"] != client.grant:
+        if form["grant_type"] != client.grant and not (form["grant_type"] == REFRESH and client.refreshes):
             raise Refusal("unauthorized_client")
-        body = self._exchange(client, form) if client.grant == CODE else self._own_token(client, form)
+        body = way(client, form)
         return JSONResponse({"token_type": "Bearer", "expires_in": self.settings.token_seconds, **body}, 200, NO_STORE)
+
+    async def revoke(self, request: Request) -> Response:
+        """End a sign-in by its refresh token; says the same whether there was one (RFC 7009)."""
+        form = await _form(request)
+        client = self._authenticated(request, form)
+        self.refresh_tokens.revoke(form.get("token", ""), client.id)
+        return Response(status_code=200, headers=NO_STORE)
 
     async def userinfo(self, request: Request) -> Response:
         """The claims about whoever the token speaks for."""
@@ -127,6 +139,10 @@ class Provider:
             return RedirectResponse(address + (f"{mark}{urlencode(state)}" if state else ""), 303)
         return message_page("您已退出登录。", "You are signed out.")
 
+    async def style(self, _request: Request) -> Response:
+        """How the pages look; a file of its own, since they allow no style inside them."""
+        return Response(STYLE, media_type="text/css", headers={"Cache-Control": "max-age=3600"})
+
     async def livez(self, _request: Request) -> Response:
         """Alive."""
         return JSONResponse({"status": "alive"})
@@ -148,8 +164,19 @@ class Provider:
             raise Refusal("invalid_grant")
         asked, person = taken
         scopes = client.granted(asked.scope)
+        body = self._tokens(client, scopes, person, asked.nonce)
+        return body | ({"refresh_token": self.refresh_tokens.begin(client.id, person, scopes)} if client.refreshes else {})
+
+    def _refresh(self, client: Client, form: Mapping[str, str]) -> dict[str, Any]:
+        taken = self.refresh_tokens.take(form.get("refresh_token", ""), client.id)
+        if taken is None:
+            raise Refusal("invalid_grant")
+        sign_in, token = taken
+        return {**self._tokens(client, sign_in.scopes, sign_in.person), "refresh_token": token}
+
+    def _tokens(self, client: Client, scopes: tuple[str, ...], person: Person, nonce: str | None = None) -> dict[str, Any]:
         body = {"access_token": self.signer.access_token(client, scopes, person), "scope": " ".join(scopes)}
-        return body | ({"id_token": self.signer.id_token(client, person, asked.nonce)} if "openid" in scopes else {})
+        return body | ({"id_token": self.signer.id_token(client, person, nonce)} if "openid" in scopes else {})
 
     def _own_token(self, client: Client, form: Mapping[str, str]) -> dict[str, Any]:
         scopes = client.granted(form.get("scope", ""))
@@ -166,8 +193,10 @@ def build(settings: IdentitySettings) -> Starlette:
         Route("/jwks", provider.keys),
         Route("/authorize", provider.authorize, methods=["GET", "POST"]),
         Route("/token", provider.token, methods=["POST"]),
+        Route("/revoke", provider.revoke, methods=["POST"]),
         Route("/userinfo", provider.userinfo),
         Route("/end-session", provider.end_session, methods=["GET", "POST"]),
+        Route("/style.css", provider.style),
         Route("/livez", provider.livez),
     ]
     hosts = [urlsplit(settings.issuer).hostname or "", "127.0.0.1", "localhost"]

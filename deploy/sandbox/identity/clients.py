@@ -11,7 +11,7 @@ from deploy.sandbox.identity.people import Person
 from deploy.sandbox.identity.settings import IdentitySettings
 
 TILL = re.compile(r"till:([A-Za-z0-9_-]{1,32}):([A-Za-z0-9_-]{1,32})")
-CODE, CREDENTIALS = "authorization_code", "client_credentials"
+CODE, REFRESH, CREDENTIALS = "authorization_code", "refresh_token", "client_credentials"
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Client:
     signs_in: str | None = None
     """The kind of people who use it: customer or staff."""
     public: bool = False
+    refreshes: bool = False
+    """Whether its sign-ins can be prolonged without the person."""
     claims: dict[str, Any] = field(default_factory=dict)
 
     def may_return_to(self, uri: str) -> bool:
@@ -53,7 +55,7 @@ CLIENTS = {
     client.id: client
     for client in (
         Client("mobile-app", CODE, APP_SCOPES, signs_in="customer", public=True),
-        Client("console", CODE, ("openid",), signs_in="staff"),
+        Client("console", CODE, ("openid",), signs_in="staff", refreshes=True),
         Client("catalog", CREDENTIALS, ("internal",), claims=SERVICE),
         Client("redemption", CREDENTIALS, ("internal",), claims=SERVICE),
         Client("fulfillment", CREDENTIALS, ("internal",), claims=SERVICE),

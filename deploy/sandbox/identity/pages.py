@@ -10,10 +10,23 @@ from deploy.sandbox.identity.people import SAMPLE_CUSTOMERS, STAFF
 
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+STYLE = """
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: #eef1f4; color: #17202a;
+  font: 16px/1.6 system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif; }
+main { background: #fff; border: 1px solid #d5dbe1; border-top: 4px solid #b4552d; border-radius: 6px;
+  padding: 1.5rem 2rem; max-width: 26rem; }
+h1 { font-size: 1.25rem; margin: 0 0 .75rem; line-height: 1.35; }
+strong { font-weight: 500; color: #8a3d1c; font-size: .9rem; }
+label { display: grid; gap: .25rem; font-weight: 600; }
+select, input, button { font: inherit; padding: .5rem .6rem; border-radius: 4px; border: 1px solid #78838f;
+  box-sizing: border-box; width: 100%; }
+button { background: #0b5563; border-color: #0b5563; color: #fff; font-weight: 600; cursor: pointer; }
+:focus-visible { outline: 3px solid #d98324; outline-offset: 2px; }
+"""
 WARNING = (
     "<p><strong>沙盒：仅供本机试用，不验证身份。<br>Sandbox: for this machine only; it proves nobody's identity.</strong></p>"
 )
@@ -46,5 +59,7 @@ def sign_in_page(client: Client, asked: Mapping[str, str]) -> HTMLResponse:
 def _page(body: str, status: int = 200) -> HTMLResponse:
     title = "换购沙盒登录 Huangou sandbox sign-in"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
-    page = f'<!doctype html><html lang="zh-Hans"><head>{head}</head><body><h1>{title}</h1>{WARNING}{body}</body></html>'
+    head += '<link rel="stylesheet" href="/style.css">'
+    main = f"<main><h1>{title}</h1>{WARNING}{body}</main>"
+    page = f'<!doctype html><html lang="zh-Hans"><head>{head}</head><body>{main}</body></html>'
     return HTMLResponse(page, status, HEADERS)
