@@ -5,7 +5,7 @@ A call can end in three ways, and the difference is money: it was answered; it c
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import structlog
@@ -44,6 +44,30 @@ class Refused(Exception):
         super().__init__(f"{service} answered {status} {problem}")
         self.status = status
         self.problem = problem
+
+
+class Authorization(Protocol):
+    """What a client shows as its bearer: a token that is renewed, or a key."""
+
+    async def get(self) -> str:
+        """What to show now. Raises NotSent when there is nothing to show."""
+
+    def forget(self) -> None:
+        """The other side did not take it."""
+
+
+class FixedKey:
+    """A key that an outside system gave us: it neither ends nor is renewed."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    async def get(self) -> str:
+        """The key."""
+        return self._key
+
+    def forget(self) -> None:
+        """There is no other: the calls fail until somebody mends the settings."""
 
 
 class AccessToken:
@@ -113,7 +137,7 @@ class Breaker:
 class ServiceClient:
     """One neighbour over HTTP."""
 
-    def __init__(self, name: str, base_url: str, token: AccessToken, client: httpx.AsyncClient) -> None:
+    def __init__(self, name: str, base_url: str, token: Authorization, client: httpx.AsyncClient) -> None:
         self.name = name
         self._base_url = base_url.rstrip("/")
         self._token = token

@@ -1,0 +1,1 @@
+"""Carriers: what they say of parcels, believed when it is signed, written down once, and asked for when it stays out (F1)."""

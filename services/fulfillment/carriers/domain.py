@@ -1,0 +1,95 @@
+"""What is asked of a carrier, and what a carrier says of a parcel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.errors import DomainError
+
+
+class SignatureInvalid(DomainError):
+    """The signature does not fit what was sent, or is too old."""
+
+
+class EventKind(StrEnum):
+    """What happened to a parcel, in the carrier's words."""
+
+    PICKED_UP = "picked_up"
+    IN_TRANSIT = "in_transit"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    DELIVERED = "delivered"
+    DELIVERY_FAILED = "delivery_failed"
+    RETURNED = "returned"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Who takes a parcel in."""
+
+    name: str
+    phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a parcel goes."""
+
+    province: str
+    city: str
+    district: str
+    street: str
+    postcode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """So many of one thing in a parcel."""
+
+    name: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What a carrier must know to fetch and bring one parcel."""
+
+    recipient: Recipient
+    address: Address
+    contents: Sequence[Content]
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """The carrier's answer to a booking, the same however often it is asked."""
+
+    reference: str
+    """Ours: the parcel's id."""
+    tracking_number: str
+    carrier: str
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierEvent:
+    """One thing that a carrier says of one parcel. `id` is the carrier's own, told apart by it for ever.
+
+    `sequence` rises with each event of a parcel: it decides, and not the order in which events reach us (G34).
+    """
+
+    carrier: str
+    id: str
+    tracking_number: str
+    reference: str
+    sequence: int
+    kind: EventKind
+    at: datetime
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A booking as the carrier has it now, with all that it says of the parcel."""
+
+    booked: Booked
+    events: Sequence[CarrierEvent]
