@@ -9,6 +9,7 @@ from sqlalchemy import NullPool, create_engine, make_url
 import services.fulfillment.tables  # noqa: F401 - every table is defined
 from services.fulfillment.fulfillments import domain as fulfillments
 from services.fulfillment.metadata import metadata
+from services.fulfillment.notices import domain as notices
 from services.fulfillment.tills import domain as tills
 from services.fulfillment.vouchers import domain as vouchers
 from services.fulfillment.vouchers.domain import VoucherState
@@ -18,7 +19,12 @@ from tests.support.postgres import TestDatabase, TestServer
 
 pytestmark = pytest.mark.anyio
 
-ARROWS = {"vouchers": vouchers.ARROWS, "uses": tills.ARROWS, "fulfillments": fulfillments.ARROWS}
+ARROWS = {
+    "vouchers": vouchers.ARROWS,
+    "uses": tills.ARROWS,
+    "fulfillments": fulfillments.ARROWS,
+    "notices": notices.ARROWS,
+}
 
 
 @pytest.mark.proves("X1")
@@ -97,6 +103,10 @@ def _used_at(state: VoucherState) -> str | None:
         "UPDATE fulfillments SET state = 'cancelled'",
         "UPDATE uses SET fingerprint = NULL",
         "DELETE FROM uses",
+        "UPDATE carrier_events SET sequence = 9",
+        "DELETE FROM carrier_events",
+        "UPDATE notices SET facts = '{}'",
+        "DELETE FROM notices",
         "UPDATE audit_entries SET actor = 'nobody'",
         "DELETE FROM audit_entries",
         "TRUNCATE audit_entries",
