@@ -1,7 +1,6 @@
 """The table of what runs on one machine: PostgreSQL, then databases and migrations, the sandbox, the services."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy import environments
 from deploy.local.failure import CannotStart
 from deploy.local.folders import lesser_user
 from deploy.local.installation import Installation
@@ -48,6 +48,10 @@ class Ports:
     def all(self) -> list[int]:
         """Every port that the suite listens on."""
         return [self.identity, self.postgres, *map(self.api, SERVICES), *map(self.worker, SERVICES)]
+
+    def of(self, name: str) -> int:
+        """The port of an API or of a part of the sandbox."""
+        return self.identity if name == "identity" else self.api(name)
 
     def url(self, port: int) -> str:
         """The address of one of them."""
@@ -105,35 +109,22 @@ class Suite:
             raise CannotStart(f"The migrations failed: {words[-1]}")
         return f"migrations are done: {', '.join(words[-len(SERVICES) :])}"
 
+    @property
+    def issuer(self) -> str:
+        """The identity provider, as everybody on this machine reaches it."""
+        return self.url("identity")
+
+    def url(self, name: str) -> str:
+        """The address of an API or of a part of the sandbox."""
+        return self.ports.url(self.ports.of(name))
+
     def service_environment(self, service: str) -> dict[str, str]:
-        """The variables from which a service's API and worker read their settings."""
-        identity, secrets = self.ports.url(self.ports.identity), self.secrets
-        common = {
-            "DATABASE_URL": self.database_url(service, "service"),
-            "ISSUER": identity,
-            "JWKS_URL": f"{identity}/jwks",
-            "TOKEN_URL": f"{identity}/token",
-            "CLIENT_ID": service,
-            "CLIENT_SECRET": secrets.client_secrets[service],
-            "CURSOR_KEY": secrets.cursor_keys[service],
-            "WORKER_PORT": str(self.ports.worker(service)),
-        }
-        catalog = {"CATALOG_URL": self.ports.url(self.ports.api("catalog"))}
-        own: dict[str, dict[str, str]] = {
-            "catalog": {},
-            "redemption": {
-                **catalog,
-                "FULFILLMENT_URL": self.ports.url(self.ports.api("fulfillment")),
-                "DATA_KEYS": json.dumps(secrets.data_keys),
-                "LOOKUP_KEY": secrets.lookup_key,
-            },
-            "fulfillment": {
-                **catalog,
-                "VOUCHER_KEYS": json.dumps(secrets.voucher_keys),
-                "VOUCHER_PEPPER": secrets.voucher_pepper,
-            },
-        }
-        return {f"{service.upper()}_{name}": value for name, value in (common | own[service]).items()}
+        """The variables of a service's API and worker."""
+        return environments.service_environment(service, self, self.secrets)
+
+    def worker_port(self, service: str) -> int:
+        """The port of a worker's health and metrics."""
+        return self.ports.worker(service)
 
     def _postgres(self, server: EmbeddedPostgres) -> Program:
         async def is_ready(born: Born) -> bool:
@@ -151,18 +142,12 @@ class Suite:
         )
 
     def _identity(self) -> Program:
-        address = self.ports.url(self.ports.identity)
         return Program(
             name="sandbox identity",
             command=lambda descriptors: _serving("deploy.sandbox.identity.app", descriptors),
             is_ready=answers("/livez"),
             port=self.ports.identity,
-            environment={
-                "SANDBOX_IDENTITY_ISSUER": address,
-                "SANDBOX_IDENTITY_SIGNING_KEY": self.secrets.signing_key,
-                "SANDBOX_IDENTITY_TILL_KEY": self.secrets.till_key,
-                "SANDBOX_IDENTITY_CLIENT_SECRETS": json.dumps(self.secrets.client_secrets),
-            },
+            environment=environments.identity_environment(self, self.secrets),
         )
 
     def _api(self, service: str) -> Program:
