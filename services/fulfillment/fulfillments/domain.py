@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from services.fulfillment.parcels.domain import Standing
 from services.fulfillment.vouchers.domain import Owner, Promise
 from shared.audit import Actor
 
@@ -20,13 +21,22 @@ class FulfillmentState(StrEnum):
     """Where a fulfillment stands."""
 
     ISSUED = "issued"
-    CANCELLED = "cancelled"
+    """E-vouchers alone: all were issued in the commit that accepted it."""
+    UNDER_WAY = Standing.UNDER_WAY.value
+    COMPLETED = Standing.COMPLETED.value
+    RETURNED = Standing.RETURNED.value
+    CANCELLED = Standing.CANCELLED.value
 
 
 ARROWS: frozenset[tuple[FulfillmentState, FulfillmentState]] = frozenset(
-    {(FulfillmentState.ISSUED, FulfillmentState.CANCELLED)}
+    {
+        (FulfillmentState.ISSUED, FulfillmentState.CANCELLED),
+        (FulfillmentState.UNDER_WAY, FulfillmentState.COMPLETED),
+        (FulfillmentState.UNDER_WAY, FulfillmentState.RETURNED),
+        (FulfillmentState.UNDER_WAY, FulfillmentState.CANCELLED),
+    }
 )
-"""Every change of state there is; the database refuses all others too."""
+"""Every change of state there is; the database refuses all others too. With parcels it follows from where they stand."""
 
 
 class Answer(StrEnum):

@@ -2,7 +2,10 @@
 
 The header's primary key decides between an acceptance and a cancellation that comes first: a tombstone is a state of this row.
 States and their arrows, enforced by a trigger that the migration makes:
-    issued -> cancelled
+    issued    -> cancelled
+    under_way -> completed  every parcel came to its end, and something reached the customer
+    under_way -> returned   everything came back or was lost
+    under_way -> cancelled  everything was stopped before it left
 """
 
 from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Integer, LargeBinary, Table, Text, Uuid
@@ -44,6 +47,6 @@ fulfillment_lines = Table(
     Column("kind", Text, nullable=False),
     Column("quantity", Integer, nullable=False),
     CheckConstraint(f"number BETWEEN 1 AND {LINES_MAX}", name="number_in_range"),
-    CheckConstraint("kind IN ('e_voucher')", name="kind_known"),
+    CheckConstraint("kind IN ('e_voucher', 'goods')", name="kind_known"),
     CheckConstraint("quantity > 0", name="quantity_positive"),
 )

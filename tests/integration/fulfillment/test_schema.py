@@ -10,6 +10,7 @@ import services.fulfillment.tables  # noqa: F401 - every table is defined
 from services.fulfillment.fulfillments import domain as fulfillments
 from services.fulfillment.metadata import metadata
 from services.fulfillment.notices import domain as notices
+from services.fulfillment.parcels import domain as parcels
 from services.fulfillment.tills import domain as tills
 from services.fulfillment.vouchers import domain as vouchers
 from services.fulfillment.vouchers.domain import VoucherState
@@ -24,6 +25,7 @@ ARROWS = {
     "uses": tills.ARROWS,
     "fulfillments": fulfillments.ARROWS,
     "notices": notices.ARROWS,
+    "parcels": parcels.ARROWS,
 }
 
 
@@ -100,7 +102,18 @@ def _used_at(state: VoucherState) -> str | None:
         "UPDATE voucher_promises SET merchants = '[\"M002\"]'",
         "DELETE FROM voucher_promises",
         "UPDATE fulfillment_lines SET quantity = 9",
-        "UPDATE fulfillments SET state = 'cancelled'",
+        "UPDATE fulfillments SET fingerprint = NULL",
+        "UPDATE fulfillments SET customer_id = gen_random_uuid()",
+        "DELETE FROM fulfillments",
+        "UPDATE parcels SET owner_subject = 'somebody-else'",
+        "UPDATE parcels SET contact_sealed = ''",
+        "UPDATE parcels SET branch = 'B002'",
+        "DELETE FROM parcels",
+        "UPDATE parcel_lines SET reward_code = 'R9'",
+        "UPDATE parcel_events SET at = now()",
+        "DELETE FROM parcel_events",
+        "DELETE FROM pickup_attempts",
+        "DELETE FROM branches",
         "UPDATE uses SET fingerprint = NULL",
         "DELETE FROM uses",
         "UPDATE carrier_events SET sequence = 9",
