@@ -12,8 +12,10 @@ from starlette.responses import Response
 
 from shared.database import DatabaseUnavailable, Overloaded
 from shared.errors import DomainError, FieldError
+from shared.four_eyes import ApprovalPending, ApprovalStale, NothingToApprove, SelfApprovalForbidden
 from shared.languages import BCP47, Language, Text
 from shared.sets import as_json
+from shared.tasks.errors import TaskNotParked, TaskSuperseded
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "https://huangou.example/problems/"
@@ -167,6 +169,29 @@ COMMON: dict[type[DomainError], ProblemType] = {
     DatabaseUnavailable: problem(
         "database-unavailable", 503, "系统暂时不可用，请稍后再试。", "系統暫時不可用，請稍後再試。",
         "The system is not available for a moment; try again soon.", recoverable=True, retry_after_seconds=2,
+    ),
+    ApprovalPending: problem(
+        "approval-pending", 409, "已有人提出申请，须先由第二人审批。", "已有人提出申請，須先由第二人審批。",
+        "Somebody asked for this already; a second person has to decide first.", shows=("expires_at",),
+    ),
+    SelfApprovalForbidden: problem(
+        "self-approval-forbidden", 403, "申请人不能审批自己的申请。", "申請人不能審批自己的申請。",
+        "Who asked for something cannot be the one who agrees to it.",
+    ),
+    ApprovalStale: problem(
+        "approval-stale", 409, "申请后内容已变更或已过二十四小时，请重新申请。", "申請後內容已變更或已過二十四小時，請重新申請。",
+        "What was asked for changed since, or a day went by; ask anew.",
+    ),
+    NothingToApprove: problem(
+        "nothing-to-approve", 409, "没有待审批的申请。", "沒有待審批的申請。", "Nobody asked for this, so there is nothing to agree to.",
+    ),
+    TaskNotParked: problem(
+        "task-not-parked", 409, "该任务未被搁置，无须重新执行。", "該任務未被擱置，無須重新執行。",
+        "The task is not parked, so there is nothing to start again.", shows=("state",),
+    ),
+    TaskSuperseded: problem(
+        "task-superseded", 409, "同一事项已有较新的任务。", "同一事項已有較新的任務。",
+        "A later task for the same thing is waiting or running already.",
     ),
 }  # fmt: skip
 

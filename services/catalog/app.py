@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from services.catalog.books import BOOKS
 from services.catalog.browsing.api import browsing_router
 from services.catalog.merchants.api import merchant_router
+from services.catalog.metadata import audit_entries
 from services.catalog.parts import make_parts
 from services.catalog.problems import CATALOGUE
 from services.catalog.reservations.api import reservation_router
@@ -15,6 +16,7 @@ from services.catalog.settings import Settings
 from services.catalog.versions.api import version_router
 from shared.app import build_app
 from shared.books import books_router
+from shared.audit import Audit
 from shared.clock import Clock
 from shared.identity import KeySource, TokenVerifier
 from shared.identity.tokens import PublishedKeys
@@ -53,7 +55,7 @@ def build(settings: Settings, *, keys: KeySource | None = None, clock: Clock | N
             merchant_router(parts.merchants),
             version_router(parts.versions, parts.once),
             books_router(BOOKS, parts.database),
-            task_router(parts.database),
+            task_router(parts.database, Audit(audit_entries)),
         ],
         catalogue=CATALOGUE,
         tokens=TokenVerifier(keys or PublishedKeys(settings.jwks_url), issuer=settings.issuer, audience=settings.audience),

@@ -7,12 +7,14 @@ from fastapi import FastAPI
 
 from services.fulfillment.books import BOOKS
 from services.fulfillment.fulfillments.api import fulfillment_router
+from services.fulfillment.metadata import audit_entries
 from services.fulfillment.parts import make_parts
 from services.fulfillment.problems import CATALOGUE
 from services.fulfillment.settings import Settings
 from services.fulfillment.tills.api import till_router
 from services.fulfillment.vouchers.api import voucher_router
 from shared.app import build_app
+from shared.audit import Audit
 from shared.books import books_router
 from shared.clock import Clock
 from shared.identity import KeySource, TokenVerifier
@@ -51,7 +53,7 @@ def build(settings: Settings, *, keys: KeySource | None = None, clock: Clock | N
             fulfillment_router(parts.accepting, parts.fulfillments),
             voucher_router(parts.wallet, parts.cursors),
             books_router(BOOKS, parts.database),
-            task_router(parts.database),
+            task_router(parts.database, Audit(audit_entries)),
         ],
         catalogue=CATALOGUE,
         tokens=TokenVerifier(keys or PublishedKeys(settings.jwks_url), issuer=settings.issuer, audience=settings.audience),

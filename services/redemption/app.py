@@ -61,7 +61,7 @@ def build(
             customer_router(parts),
             feed_router(parts),
             reconciliation_router(parts),
-            task_router(parts.database),
+            task_router(parts.database, parts.audit),
         ],
         catalogue=CATALOGUE,
         tokens=TokenVerifier(keys or PublishedKeys(settings.jwks_url), issuer=settings.issuer, audience=settings.audience),

@@ -58,7 +58,7 @@ class Route:
     whose: str = ""
     """Why another principal's object does not exist for the caller, or nothing where the answer depends on nobody."""
     reads: str = ""
-    """Why a POST changes nothing and so takes no key."""
+    """Why a POST takes no key: most of all since it changes nothing."""
 
     @property
     def name(self) -> str:
@@ -144,6 +144,14 @@ def _redemption(world: World) -> Sample:
     return Sample("owner", {"redemption_id": world.redemption_id})
 
 
+def _redrive(service: Service) -> Callable[[World], Sample]:
+    return lambda w: Sample("supervisor", {"task_id": w.parked_task(service)}, body={"reason": "the cause is mended"})
+
+
+def _redrive_approval(service: Service) -> Callable[[World], Sample]:
+    return lambda w: Sample("supervisor", {"task_id": w.parked_task(service, asked_by="person-of-somebody-else")})
+
+
 def _offer_version(world: World) -> Sample:
     return Sample("redemption", {"offer_id": world.offer_id, "number": "1"})
 
@@ -161,6 +169,7 @@ DESK = _of("staff:agent", "staff:supervisor", "staff:branch", "staff:auditor")
 POINTS = DESK | {"customer:points:read"}
 VOUCHERS = DESK | {"customer:vouchers:read"}
 TASKS = _of("service:tasks:write", "staff:administrator", "staff:supervisor")
+TWO_OF_STAFF = _of("staff:administrator", "staff:supervisor")
 TILL = _of("merchant:vouchers:use")
 OWN = "a customer sees their own alone"
 TILLS_OWN = "a request number belongs to the terminal that sent it"
@@ -233,6 +242,20 @@ ROUTES = [
     Route("fulfillment", "GET", "/v1/vouchers/{voucher_id}/code", _of("customer:vouchers:read"), _voucher, OWN),
     *(
         Route(service, "GET", "/internal/v1/tasks", TASKS, lambda w: Sample("supervisor"))
+        for service in SERVICES
+    ),
+    *(
+        Route(
+            service, "POST", "/internal/v1/tasks/{task_id}/redrive", TWO_OF_STAFF, _redrive(service),
+            reads="asks; one request waits at a time, so a second one is refused by itself",
+        )
+        for service in SERVICES
+    ),
+    *(
+        Route(
+            service, "POST", "/internal/v1/tasks/{task_id}/redrive/approval", TWO_OF_STAFF, _redrive_approval(service),
+            reads="what was agreed to is agreed to; there is nothing left for a second time",
+        )
         for service in SERVICES
     ),
 ]  # fmt: skip

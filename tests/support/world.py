@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import psycopg
 from fastapi import FastAPI
 
 from services.catalog.campaigns.domain import offer_id
@@ -68,6 +69,19 @@ class World:
     def next_unpublished(self) -> str:
         """The code of a campaign whose first version is loaded and was never put in force."""
         return next(self._unpublished)
+
+    def parked_task(self, service: str, *, asked_by: str | None = None) -> str:
+        """A task that was set aside, which that person asked to run again."""
+        task_id = str(uuid.uuid4())
+        with psycopg.connect(self._databases[service].superuser_url, autocommit=True) as conn:
+            conn.execute("INSERT INTO tasks (id, kind, state, run_at) VALUES (%s, 'of-a-test', 'parked', now())", [task_id])
+            if asked_by is not None:
+                conn.execute(
+                    "INSERT INTO task_redrives (id, task_id, reason, fingerprint, asked_by) SELECT gen_random_uuid(), id,"
+                    " 'a test', task_fingerprint(kind, ref, payload, token), %s FROM tasks WHERE id = %s",
+                    [asked_by, task_id],
+                )
+        return task_id
 
     def another_campaign(self) -> dict[str, Any]:
         """A campaign that was never loaded."""
