@@ -22,6 +22,7 @@ from deploy.local.suite import CHECKOUT, Ports, Suite
 from deploy.local.supervisor import listen
 
 START_SECONDS_MAX = 180
+SAMPLES, CAMPAIGN = CHECKOUT / "samples", "AUTUMN-2026"
 
 
 @dataclass
@@ -90,3 +91,15 @@ def machine() -> Iterator[Machine]:
         if pointer.exists():
             shutil.rmtree(pointer.read_text().strip(), ignore_errors=True)
         shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def loaded(machine: Machine) -> Machine:
+    """The sample campaign in force, with its customers and their points."""
+    done = machine.huangou("import", str(SAMPLES / "autumn-campaign.xlsx"), "--publish")
+    assert done.returncode == 0, done.stderr
+    assert f"{CAMPAIGN} version 1 is in force." in done.stdout
+    for kind in ("customers", "opening-balances", "earned-points"):
+        done = machine.huangou("feed", kind, str(SAMPLES / f"{kind}.csv"))
+        assert done.returncode == 0, done.stderr
+    return machine

@@ -11,25 +11,11 @@ import psycopg
 import pytest
 
 from deploy.local.speaking import Speaker
-from deploy.local.suite import CHECKOUT
-from tests.journeys.conftest import Machine
+from tests.journeys.conftest import CAMPAIGN, SAMPLES, Machine
 
 pytestmark = pytest.mark.anyio
 
-SAMPLES = CHECKOUT / "samples"
-CAMPAIGN, COFFEE, WHO, TILL = "AUTUMN-2026", "O001", "customer-00003", "till:M001:T01"
-
-
-@pytest.fixture(scope="module")
-def loaded(machine: Machine) -> Machine:
-    """The sample campaign in force, with its customers and their points."""
-    done = machine.huangou("import", str(SAMPLES / "autumn-campaign.xlsx"), "--publish")
-    assert done.returncode == 0, done.stderr
-    assert f"{CAMPAIGN} version 1 is in force." in done.stdout
-    for kind in ("customers", "opening-balances", "earned-points"):
-        done = machine.huangou("feed", kind, str(SAMPLES / f"{kind}.csv"))
-        assert done.returncode == 0, done.stderr
-    return machine
+COFFEE, WHO, TILL = "O001", "customer-00003", "till:M001:T01"
 
 
 @pytest.fixture
