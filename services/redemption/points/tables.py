@@ -82,7 +82,10 @@ holds = Table(
     Column("account_id", Uuid, ForeignKey("accounts.id"), nullable=False),
     Column("points", BigInteger, nullable=False),
     Column("state", Text, nullable=False, server_default="held"),
+    Column("refunded", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("points > 0", name="points_positive"),
+    CheckConstraint("0 <= refunded AND refunded <= points", name="refund_bounded"),
+    CheckConstraint("refunded = 0 OR state = 'posted'", name="refund_of_what_was_posted"),
     CheckConstraint("state IN ('held', 'posted', 'released')", name="state_known"),
     Index("ix_holds_lot", "lot_id", postgresql_where=text("state = 'held'")),
     postgresql_with={"fillfactor": "70"},
@@ -107,7 +110,7 @@ postings = Table(
     ForeignKeyConstraint(
         ["account_id", "corrects_number"], ["postings.account_id", "postings.number"], name="fk_postings_corrects"
     ),
-    CheckConstraint("kind IN ('opening', 'earned', 'redeemed', 'expired', 'grace')", name="kind_known"),
+    CheckConstraint("kind IN ('opening', 'earned', 'redeemed', 'expired', 'grace', 'refunded')", name="kind_known"),
     CheckConstraint("points > 0", name="points_positive"),
     CheckConstraint("debit_account <> credit_account", name="two_accounts"),
     CheckConstraint("account_id IN (debit_account, credit_account)", name="touches_its_account"),

@@ -38,11 +38,16 @@ redemptions = Table(
     Column("actor", Text, nullable=False),
     Column("channel", Text, nullable=False),
     CheckConstraint("mode IN ('points')", name="mode_known"),
-    CheckConstraint("state IN ('accepted', 'confirmed', 'fulfilled', 'declined')", name="state_known"),
+    CheckConstraint(
+        "state IN ('accepted', 'confirmed', 'delivering', 'fulfilled', 'declined', 'cancelling', 'cancelled', 'returned')",
+        name="state_known",
+    ),
     CheckConstraint("price_points > 0", name="price_positive"),
     CheckConstraint("(state = 'declined') = (reasons <> '[]'::jsonb)", name="declined_with_reasons"),
     Index("ix_redemptions_customer", "customer_id", "id"),
-    Index("ix_redemptions_live", "id", postgresql_where=text("state IN ('accepted', 'confirmed')")),
+    Index(
+        "ix_redemptions_live", "id", postgresql_where=text("state IN ('accepted', 'confirmed', 'delivering', 'cancelling')")
+    ),
     postgresql_with={"fillfactor": "70"},
 )
 

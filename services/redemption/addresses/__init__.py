@@ -1,0 +1,1 @@
+"""The customer's address book, sealed under a key of their own."""
