@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from shared.identity.policy import Grant, api_routes, policy_of
+from shared.identity.policy import Grant, SignedPolicy, api_routes, policy_of
 from shared.problems import MEDIA_TYPE
 
 LANGUAGE = {
@@ -47,6 +47,12 @@ PROBLEM = {
         "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldProblem"}},
     },
 }
+SIGNATURE = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "webhook-signature",
+    "description": "Standard Webhooks: `v1,` and in base64 the HMAC-SHA256 of `<webhook-id>.<webhook-timestamp>.<body>`.",
+}
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -73,6 +79,8 @@ def _completed(document: dict[str, Any], routes: Sequence[APIRoute]) -> dict[str
     schemas |= {"Problem": PROBLEM, "FieldProblem": FIELD_PROBLEM}
     components["parameters"] = {"Language": LANGUAGE}
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    if any(isinstance(policy_of(route), SignedPolicy) for route in routes):
+        components["securitySchemes"]["signature"] = SIGNATURE
     for route in routes:
         for method in (route.methods or ()) if route.include_in_schema else ():
             _complete_operation(document["paths"][route.path_format][method.lower()], route, method)
@@ -88,6 +96,14 @@ def _complete_operation(operation: dict[str, Any], route: APIRoute, method: str)
     responses |= {str(status): _problem_response(status) for status in statuses}
     operation["responses"] = dict(sorted(responses.items()))
     operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/Language"})
+    policy = policy_of(route)
+    if isinstance(policy, SignedPolicy):
+        responses.setdefault("401", _problem_response(401))
+        operation["responses"] = dict(sorted(responses.items()))
+        operation["security"] = [{"signature": []}]
+        operation["description"] = (
+            f"{operation.get('description', '')}\n\nWho may call: {policy.senders}, by signature.".strip()
+        )
     if grants:
         operation["security"] = [{"token": []}]
         callers = "; ".join(sorted(map(_in_words, grants)))

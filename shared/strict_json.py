@@ -5,10 +5,16 @@ A body is read by the route, so here it is measured too: 64 KiB, or what the rou
 
 import json
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+
+from shared.problems import UnsupportedMediaType
+
+T = TypeVar("T", bound=BaseModel)
 
 DEPTH_MAX = 16
 INTEGER_MAX = 2**53
@@ -101,6 +107,22 @@ class StrictRequest(Request):
         if not hasattr(self, "_json"):
             self._json = loads(await self.body())
         return self._json
+
+
+async def read_as(request: Request, kind: type[T]) -> T:
+    """The body as that model, for a route that must look at the raw bytes before it believes them.
+
+    Raises UnsupportedMediaType, or RequestValidationError as it would be for a body that the route declares.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType
+    try:
+        return kind.model_validate(await request.json())
+    except json.JSONDecodeError as error:
+        raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": error.msg}]) from error
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in wrong]) from error
 
 
 class StrictRoute(APIRoute):

@@ -12,6 +12,7 @@ from services.fulfillment.tills.domain import (
 )
 from services.fulfillment.vouchers.domain import VoucherNotShowable
 from shared.problems import Catalogue, problem
+from shared.webhooks import SignatureInvalid
 
 CATALOGUE = Catalogue(
     own={
@@ -49,6 +50,10 @@ CATALOGUE = Catalogue(
         TillNotAdmitted: problem(
             "till-not-admitted", 403, "本终端或其商户目前不能受理券。", "本終端或其商戶目前不能受理券。",
             "This terminal, or its merchant, is not admitted to vouchers today.",
+        ),
+        SignatureInvalid: problem(
+            "signature-invalid", 401, "签名不正确或已过期。", "簽章不正確或已過期。",
+            "The signature does not fit what was sent, or is too old.",
         ),
     },
 )  # fmt: skip

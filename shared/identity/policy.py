@@ -1,6 +1,6 @@
 """Which callers a route lets in. A route that does not say stops the start (G40)."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,20 @@ class Policy:
         raise InsufficientScope
 
 
+class SignedPolicy(Policy):
+    """Admits by a signature over the body instead of a token, for senders who are no principal of the identity provider."""
+
+    def __init__(self, verify: Callable[[Request], Awaitable[None]], senders: str) -> None:
+        """`verify` raises when the request is not signed as it must be; `senders` says in words who they are."""
+        super().__init__(())
+        self.senders = senders
+        self._verify = verify
+
+    async def __call__(self, request: Request) -> None:
+        """Nobody in particular: whatever a sender may say stands in what was signed."""
+        await self._verify(request)
+
+
 def allow(*grants: Grant) -> Any:
     """Declare who may call: `who: Annotated[Principal, allow(customers("points:read"), staff("agent"))]`."""
     if not grants:
@@ -78,6 +92,14 @@ def allow(*grants: Grant) -> Any:
 def allow_anyone() -> Any:
     """Declare a route open to everybody: `dependencies=[allow_anyone()]`."""
     return Depends(Policy(()))
+
+
+def allow_signed(verify: Callable[[Request], Awaitable[None]], senders: str) -> Any:
+    """Declare a route for signed messages: `dependencies=[allow_signed(signatures.verify, "carriers")]`.
+
+    Such a route reads its body by `shared.strict_json.read_as`, after this, so that what nobody signed is not even parsed.
+    """
+    return Depends(SignedPolicy(verify, senders))
 
 
 def policy_of(route: APIRoute) -> Policy | None:

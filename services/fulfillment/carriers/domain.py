@@ -5,12 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from shared.errors import DomainError
-
-
-class SignatureInvalid(DomainError):
-    """The signature does not fit what was sent, or is too old."""
-
 
 class EventKind(StrEnum):
     """What happened to a parcel, in the carrier's words."""
@@ -85,6 +79,26 @@ class CarrierEvent:
     kind: EventKind
     at: datetime
     place: str
+
+    @property
+    def key(self) -> "EventKey":
+        """What tells it from every other event."""
+        return self.carrier, self.id
+
+
+EventKey = tuple[str, str]
+"""A carrier's code, and the carrier's id of an event."""
+TrackingKey = tuple[str, str]
+"""A carrier's code, and its tracking number."""
+
+
+class Taken(StrEnum):
+    """What became of an event that was sent."""
+
+    APPLIED = "applied"
+    KEPT = "kept"
+    """No parcel is known under its tracking number yet; it is applied when one is."""
+    REPEATED = "repeated"
 
 
 @dataclass(frozen=True, slots=True)

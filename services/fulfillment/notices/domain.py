@@ -1,15 +1,31 @@
 """What a notice is, and where it stands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
+from shared.errors import DomainError
 from shared.languages import Language
 
 NAMESPACE = UUID("7d0f1f0e-8a6b-4f0c-9d7e-2b6a1f3c5e90")
+
+
+DAYS, INSTANTS = frozenset({"ready_until"}), frozenset({"at"})
+TEXTS = frozenset({"branch_names", "branch_addresses", "branch_hours"})
+FACTS = DAYS | INSTANTS | TEXTS | {"carrier", "tracking_number", "place", "number"}
+"""What a notice may know, so that nothing else is ever written down with it or said in it; texts are in three languages."""
+
+
+class MessageRefused(DomainError):
+    """The gateway will never take this message."""
+
+    def __init__(self, reason: str) -> None:
+        """The reason in the gateway's own code."""
+        super().__init__()
+        self.reason = reason
 
 
 class NoticeKind(StrEnum):
@@ -43,7 +59,7 @@ class NoticeWish:
     """Something to tell a customer of one of their parcels.
 
     The same wish again is the same notice: there is one of each kind a parcel, and of kinds that can come again one for each
-    fact `number`. Facts are what the sentences name (see `templates`); no personal data and no code is among them.
+    fact `number`. Facts are what the sentences name (see `templates`); others are left out, a code above all (F7).
     """
 
     parcel_id: UUID
@@ -93,8 +109,11 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class NoticePage:
-    """Notices, the newest first, and where the next page begins."""
+class Message:
+    """What the gateway is handed; `id` is the notice's, so that the same one again is no second message."""
 
-    items: Sequence[Notice]
-    after: tuple[datetime, UUID] | None
+    id: UUID
+    to: str
+    language: Language
+    kind: NoticeKind
+    text: str

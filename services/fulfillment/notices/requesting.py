@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fulfillment.metadata import task_tables
-from services.fulfillment.notices.domain import NoticeState, NoticeWish
+from services.fulfillment.notices.domain import FACTS, NoticeState, NoticeWish
 from services.fulfillment.notices.tables import notices
 from shared.sets import insert_rows
 from shared.tasks import NewTask, Tasks
@@ -26,7 +26,7 @@ async def request_notices(conn: AsyncConnection, now: datetime, wanted: Sequence
             "parcel_id": wish.parcel_id,
             "customer_id": wish.customer_id,
             "kind": wish.kind.value,
-            "facts": dict(wish.facts),
+            "facts": {name: fact for name, fact in wish.facts.items() if name in FACTS and fact is not None},
             "state": NoticeState.PENDING.value,
             "attempts": 0,
             "requested_at": now,

@@ -1,0 +1,150 @@
+"""Taking in what carriers say: once each, in whatever order it comes, and asking for what they forgot (F1, G34).
+
+Webhook, answer of a poll, and an event that had to wait go one way: written down where it is new, then everything of its
+parcel that was not applied is, in the order of the carrier's sequence, in the same commit.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fulfillment.carriers import store
+from services.fulfillment.carriers.domain import CarrierEvent, EventKey, Followed, Taken, TrackingKey
+from services.fulfillment.carriers.following import FOLLOWING, follow_parcels
+from shared.clock import Clock
+from shared.database import Database
+from shared.failpoints import failpoint
+from shared.http_client import Refused
+from shared.problems import NeighbourUnavailable
+from shared.tasks import Again, Claim, NewTask, Tasks
+
+__all__ = ["APPLYING", "FOLLOWING", "CarrierEvents", "Shipments", "Tracker"]
+
+APPLYING = "apply_carrier_events"
+KNOWN_AGAIN_SECONDS_MIN, KNOWN_AGAIN_SECONDS_MAX = 1.0, 3600.0
+"""How soon a parcel is looked for again: after half of the time that its event has waited, within these bounds."""
+WAITING_DAYS_MAX = 30
+"""For how long a parcel is looked for. The event stays; should the parcel come later, the next event or poll finds it."""
+LOOK_AGAIN_SECONDS = 300.0
+"""After how long a carrier that could not be asked about a parcel is asked again."""
+
+log = structlog.get_logger()
+
+
+class Shipments(Protocol):
+    """The parcels that are with carriers."""
+
+    async def apply(self, conn: AsyncConnection, now: datetime, events: Sequence[CarrierEvent]) -> set[EventKey]:
+        """Let parcels hear of these events, in the caller's transaction. Answers which of them belong to a known parcel."""
+
+    async def under_way(self, conn: AsyncConnection, parcels: Sequence[UUID]) -> set[UUID]:
+        """Which of these are with a carrier and not at their end."""
+
+
+class Tracker(Protocol):
+    """Who can be asked how a parcel goes."""
+
+    async def look(self, reference: str) -> Followed | None:
+        """What the carrier says of a parcel, None when it does not know it. Raises NeighbourUnavailable or Refused."""
+
+
+class CarrierEvents:
+    """The use cases of carriers' events."""
+
+    def __init__(self, database: Database, clock: Clock, tasks: Tasks, shipments: Shipments, tracker: Tracker) -> None:
+        self._database = database
+        self._clock = clock
+        self._tasks = tasks
+        self._shipments = shipments
+        self._tracker = tracker
+
+    async def now(self) -> datetime:
+        """The database's time, by which signatures are judged (G35)."""
+        async with self._database.transaction() as conn:
+            return await self._clock.now(conn)
+
+    async def take(self, event: CarrierEvent) -> Taken:
+        """Take in one event. Sent again, it changes nothing."""
+
+        async def work(conn: AsyncConnection) -> Taken:
+            now = await self._clock.now(conn)
+            fresh, done = await self._take(conn, now, [event])
+            await failpoint("carrier_event.before_commit")
+            return Taken.REPEATED if event.key not in fresh else Taken.APPLIED if event.key in done else Taken.KEPT
+
+        return await self._database.run(work)
+
+    async def apply_waiting(self, claims: Sequence[Claim]) -> None:
+        """Look again whether the parcels of events that wait are known by now."""
+        async with self._database.transaction() as conn:
+            held = await self._tasks.finish(conn, claims)
+            mine = [claim for claim in claims if claim.id in held]
+            if mine:
+                now = await self._clock.now(conn)
+                await self._apply(conn, now, [(claim.payload["carrier"], claim.payload["tracking_number"]) for claim in mine])
+
+    async def follow(self, claims: Sequence[Claim]) -> Mapping[UUID, Again]:
+        """Ask the carrier about parcels under way, so that an event that was lost is made good within the hour."""
+        parcels = {claim.id: claim.ref for claim in claims if claim.ref is not None}
+        async with self._database.transaction() as conn:
+            under_way = await self._shipments.under_way(conn, list(parcels.values()))
+        asked = [parcel for parcel in parcels.values() if parcel in under_way]
+        answers = dict(zip(asked, await asyncio.gather(*map(self._look, asked)), strict=True))
+        silent = {task: answer for task, parcel in parcels.items() if isinstance(answer := answers.get(parcel), Again)}
+        async with self._database.transaction() as conn:
+            held = await self._tasks.finish(conn, [claim for claim in claims if claim.id not in silent])
+            if held:
+                now = await self._clock.now(conn)
+                mine = [parcels[task] for task in parcels if task in held]
+                found = [answer for parcel in mine if isinstance(answer := answers.get(parcel), Followed)]
+                events = [event for followed in found for event in followed.events]
+                if events:
+                    await self._take(conn, now, events)
+                await follow_parcels(conn, now, sorted(await self._shipments.under_way(conn, mine)))
+        return silent
+
+    async def _look(self, parcel: UUID) -> Followed | Again | None:
+        try:
+            found = await self._tracker.look(str(parcel))
+        except (NeighbourUnavailable, Refused) as error:
+            return Again(type(error).__name__, LOOK_AGAIN_SECONDS)
+        if found is None:
+            log.error("parcel_unknown_to_carrier", parcel=str(parcel))
+        return found
+
+    async def _take(
+        self, conn: AsyncConnection, now: datetime, events: Sequence[CarrierEvent]
+    ) -> tuple[set[EventKey], set[EventKey]]:
+        """Which events are new, and which were applied (a few of them perhaps came before)."""
+        fresh = await store.insert_new(conn, now, events)
+        return fresh, await self._apply(conn, now, [(event.carrier, event.tracking_number) for event in events])
+
+    async def _apply(self, conn: AsyncConnection, now: datetime, tracked: Sequence[TrackingKey]) -> set[EventKey]:
+        """Apply all that waits for these parcels; for a parcel that is still unknown, a task will look again."""
+        waiting, since = await store.lock_waiting(conn, tracked)
+        if not waiting:
+            return set()
+        waiting.sort(key=lambda event: (event.carrier, event.tracking_number, event.sequence, event.id))
+        done = await self._shipments.apply(conn, now, waiting)
+        await store.mark_applied(conn, now, done)
+        unknown = {(event.carrier, event.tracking_number) for event in waiting if event.key not in done}
+        later = [_later(now, key, since[key]) for key in sorted(unknown) if now - since[key] < timedelta(days=WAITING_DAYS_MAX)]
+        if later:
+            await self._tasks.add(conn, later)
+        return done
+
+
+def _later(now: datetime, key: TrackingKey, since: datetime) -> NewTask:
+    carrier, number = key
+    seconds = min(max((now - since).total_seconds() / 2, KNOWN_AGAIN_SECONDS_MIN), KNOWN_AGAIN_SECONDS_MAX)
+    return NewTask(
+        kind=APPLYING,
+        payload={"carrier": carrier, "tracking_number": number},
+        run_at=now + timedelta(seconds=seconds),
+        dedupe_key=f"{carrier}|{number}",
+    )
