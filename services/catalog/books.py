@@ -1,11 +1,21 @@
-"""The catalog's books: batches, quotas and budgets against the movements and reservations that explain them."""
+"""The catalog's books: batches, quotas and budgets against the movements and reservations that explain them.
+
+A check reads the keys from `:low` to `:high` of what it walks along. A counter that everybody draws on is explained by a great
+many rows, so those walks begin with one key at a time.
+"""
 
 from services.catalog.campaigns.domain import REWARD_COST_LINE
-from shared.books import Books
+from shared.books import Books, Check, Walk
 
-BOOKS = Books(
-    {
-        "batch-movements": """
+RESERVATIONS = Walk("reservations")
+BATCHES = Walk("stock_batches", first=1, most=500)
+QUOTAS = Walk("quotas", "offer_id", first=1, most=500)
+BUDGETS = Walk("budget_lines", "campaign_code", first=1, most=100, of_text=True)
+
+CHECKS = {
+    "batch-movements": Check(
+        BATCHES,
+        """
         SELECT b.campaign_code || '/' || b.code AS subject,
                format('received %s held %s consumed %s; movements say %s %s %s', b.received, b.held, b.consumed,
                       m.received, m.held, m.consumed) AS detail
@@ -16,9 +26,12 @@ BOOKS = Books(
                                    END), 0) AS held,
                       coalesce(sum(quantity) FILTER (WHERE kind = 'consumed'), 0) AS consumed
                  FROM stock_movements WHERE batch_id = b.id) m
-         WHERE (b.received, b.held, b.consumed) IS DISTINCT FROM (m.received, m.held, m.consumed)
-    """,
-        "batch-draws": """
+         WHERE b.id BETWEEN :low AND :high
+           AND (b.received, b.held, b.consumed) IS DISTINCT FROM (m.received, m.held, m.consumed)""",
+    ),
+    "batch-draws": Check(
+        BATCHES,
+        """
         SELECT b.campaign_code || '/' || b.code AS subject,
                format('held %s consumed %s; reservations say %s %s', b.held, b.consumed, d.held, d.consumed) AS detail
           FROM stock_batches b
@@ -26,33 +39,46 @@ BOOKS = Books(
                SELECT coalesce(sum(d.quantity) FILTER (WHERE r.state = 'held'), 0) AS held,
                       coalesce(sum(d.quantity) FILTER (WHERE r.state = 'consumed'), 0) AS consumed
                  FROM reservation_draws d JOIN reservations r ON r.id = d.reservation_id WHERE d.batch_id = b.id) d
-         WHERE (b.held, b.consumed) IS DISTINCT FROM (d.held, d.consumed)
-    """,
-        "draw-movements": """
+         WHERE b.id BETWEEN :low AND :high AND (b.held, b.consumed) IS DISTINCT FROM (d.held, d.consumed)""",
+    ),
+    "draw-movements": Check(
+        RESERVATIONS,
+        """
         SELECT coalesce(d.reservation_id, m.reservation_id)::text AS subject,
                format('line %s drew %s of a batch; its movement says %s', coalesce(d.line, m.line),
                       coalesce(d.quantity, 0), coalesce(m.quantity, 0)) AS detail
-          FROM reservation_draws d
-          FULL JOIN (SELECT reservation_id, line, batch_id, quantity FROM stock_movements WHERE kind = 'held') m
+          FROM (SELECT reservation_id, line, batch_id, quantity FROM reservation_draws
+                 WHERE reservation_id BETWEEN :low AND :high) d
+          FULL JOIN (SELECT reservation_id, line, batch_id, quantity FROM stock_movements
+                      WHERE kind = 'held' AND reservation_id BETWEEN :low AND :high) m
             ON m.reservation_id = d.reservation_id AND m.line = d.line AND m.batch_id = d.batch_id
-         WHERE d.quantity IS DISTINCT FROM m.quantity
-    """,
-        "line-draws": """
+         WHERE d.quantity IS DISTINCT FROM m.quantity""",
+    ),
+    "line-draws": Check(
+        RESERVATIONS,
+        """
         SELECT l.reservation_id::text AS subject,
-               format('line %s asks for %s, drew %s', l.number, l.quantity, d.quantity) AS detail
+               format('line %s asks for %s, drew %s', l.number, l.quantity, coalesce(d.quantity, 0)) AS detail
           FROM reservation_lines l
-          CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS quantity FROM reservation_draws
-                               WHERE reservation_id = l.reservation_id AND line = l.number) d
-         WHERE l.quantity <> d.quantity
-    """,
-        "header-lines": """
-        SELECT r.id::text AS subject, format('is %s with %s lines', r.state, count(l.number)) AS detail
-          FROM reservations r LEFT JOIN reservation_lines l ON l.reservation_id = r.id
-         GROUP BY r.id
-        HAVING (r.state IN ('held', 'consumed') AND count(l.number) = 0)
-            OR ((r.state = 'refused' OR r.fingerprint IS NULL) AND count(l.number) > 0)
-    """,
-        "quota": """
+          LEFT JOIN (SELECT reservation_id, line, sum(quantity) AS quantity FROM reservation_draws
+                      WHERE reservation_id BETWEEN :low AND :high GROUP BY reservation_id, line) d
+               ON d.reservation_id = l.reservation_id AND d.line = l.number
+         WHERE l.reservation_id BETWEEN :low AND :high AND l.quantity <> coalesce(d.quantity, 0)""",
+    ),
+    "header-lines": Check(
+        RESERVATIONS,
+        """
+        SELECT r.id::text AS subject, format('is %s with %s lines', r.state, coalesce(l.count, 0)) AS detail
+          FROM reservations r
+          LEFT JOIN (SELECT reservation_id, count(*) AS count FROM reservation_lines
+                      WHERE reservation_id BETWEEN :low AND :high GROUP BY reservation_id) l ON l.reservation_id = r.id
+         WHERE r.id BETWEEN :low AND :high
+           AND ((r.state IN ('held', 'consumed') AND l.count IS NULL)
+             OR ((r.state = 'refused' OR r.fingerprint IS NULL) AND l.count IS NOT NULL))""",
+    ),
+    "quota": Check(
+        QUOTAS,
+        """
         SELECT q.offer_id::text AS subject,
                format('total %s day %s; reservations say %s %s', q.total_taken, q.day_taken, t.total, t.day) AS detail
           FROM quotas q
@@ -61,9 +87,11 @@ BOOKS = Books(
                       coalesce(sum(l.quantity) FILTER (WHERE l.counted_on = q.day_on), 0) AS day
                  FROM reservation_lines l JOIN reservations r ON r.id = l.reservation_id
                 WHERE l.offer_id = q.offer_id AND r.state IN ('held', 'consumed')) t
-         WHERE (q.total_taken, q.day_taken) IS DISTINCT FROM (t.total, t.day)
-    """,
-        "budget": f"""
+         WHERE q.offer_id BETWEEN :low AND :high AND (q.total_taken, q.day_taken) IS DISTINCT FROM (t.total, t.day)""",
+    ),
+    "budget": Check(
+        BUDGETS,
+        f"""
         SELECT b.campaign_code || '/' || b.line AS subject,
                format('committed %s spent %s; reservations say %s %s', b.committed_minor, b.spent_minor, t.committed, t.spent)
                    AS detail
@@ -73,7 +101,9 @@ BOOKS = Books(
                       coalesce(sum(l.cost_minor) FILTER (WHERE r.state = 'consumed'), 0) AS spent
                  FROM reservations r JOIN reservation_lines l ON l.reservation_id = r.id
                 WHERE r.campaign_code = b.campaign_code) t
-         WHERE b.line = '{REWARD_COST_LINE}' AND (b.committed_minor, b.spent_minor) IS DISTINCT FROM (t.committed, t.spent)
-    """,
-    }
-)
+         WHERE b.campaign_code BETWEEN :low AND :high AND b.line = '{REWARD_COST_LINE}'
+           AND (b.committed_minor, b.spent_minor) IS DISTINCT FROM (t.committed, t.spent)""",
+    ),
+}
+
+BOOKS = Books(CHECKS)

@@ -6,6 +6,8 @@ from services.redemption.deliveries import tables as deliveries
 from services.redemption.feeds import tables as feeds
 from services.redemption.metadata import metadata
 from services.redemption.points import tables as points
+from services.redemption.reconciliation import tables as reconciliation
 from services.redemption.redemptions import tables as redemptions
 from services.redemption.returns import tables as returns
 
+__all__ = ["addresses", "customers", "deliveries", "feeds", "metadata", "points", "reconciliation", "redemptions", "returns"]

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from services.redemption.parts import Parts, make_parts
 from services.redemption.points.use_cases import expire_claimed
+from services.redemption.reconciliation.use_cases import EVERY_SECONDS as RECONCILE_EVERY_SECONDS
+from services.redemption.reconciliation.use_cases import RECONCILE, STEP, start_claimed, step_claimed
 from services.redemption.redemptions.use_cases.drive import drive_claimed
 from services.redemption.redemptions.use_cases.follow import (
     consume_claimed,
@@ -23,6 +25,7 @@ SCHEDULES = [
     Schedule("sweep", "sweep", MINUTE),
     # Every hour, since a schedule knows no time zones: the first run after the bank's midnight finds the work.
     Schedule("expire", "expire", HOUR),
+    Schedule(RECONCILE, RECONCILE, RECONCILE_EVERY_SECONDS),
 ]
 
 
@@ -41,6 +44,7 @@ def lanes(parts: Parts) -> list[Lane]:
             [handler("sweep", sweep_claimed), handler("expire", expire_claimed)],
             batch=4,
         ),
+        Lane("reconcile", [handler(RECONCILE, start_claimed), handler(STEP, step_claimed)], batch=1),
     ]
 
 

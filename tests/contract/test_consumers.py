@@ -81,7 +81,8 @@ async def ask_catalog(client: ServiceClient, contract: Interaction) -> tuple[Any
         query = contract.request["query"]
         return await catalog.reservations_after(UUID(query["after"]), int(query["limit"])), body["items"]
     if path.endswith("/breaks"):
-        return await catalog.breaks(), body["items"]
+        after = contract.request.get("query", {}).get("after")
+        return await catalog.breaks(after), (body["items"], body["next"])
     return await ask_for_offer(catalog, contract)
 
 
@@ -92,7 +93,8 @@ async def ask_fulfillment(client: ServiceClient, contract: Interaction) -> tuple
         deliveries = {UUID(i["id"]): Delivery(i["outcome"], i["state"]) for i in body["items"]}
         return await fulfillment.accept(items_of(contract), WORKER), deliveries
     if contract.request["path"].endswith("/breaks"):
-        return await fulfillment.breaks(), body["items"]
+        after = contract.request.get("query", {}).get("after")
+        return await fulfillment.breaks(after), (body["items"], body["next"])
     query = contract.request["query"]
     return await fulfillment.fulfillments_after(UUID(query["after"]), int(query["limit"])), body["items"]
 

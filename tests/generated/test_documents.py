@@ -14,7 +14,7 @@ from services.catalog.books import BOOKS as CATALOG_BOOKS
 from services.catalog.settings import Settings as CatalogSettings
 from services.fulfillment.books import BOOKS as FULFILLMENT_BOOKS
 from services.fulfillment.settings import Settings as FulfillmentSettings
-from services.redemption.reconciliation import use_cases as comparing
+from services.redemption.reconciliation import between as comparing
 from services.redemption.reconciliation.own_books import BOOKS as REDEMPTION_BOOKS
 from services.redemption.settings import Settings as RedemptionSettings
 

@@ -106,10 +106,10 @@ class Catalog:
         page: list[dict[str, Any]] = (await self._client.get("/internal/v1/reservations", after=after, limit=limit))["items"]
         return page
 
-    async def breaks(self) -> list[dict[str, Any]]:
-        """What the catalog finds wrong in its own books."""
-        found: list[dict[str, Any]] = (await self._client.get("/internal/v1/breaks"))["items"]
-        return found
+    async def breaks(self, after: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+        """What the catalog finds wrong in a part of its own books, and where the next part begins; None at the end."""
+        found = await self._client.get("/internal/v1/breaks", after=after)
+        return found["items"], found.get("next")
 
     async def _put(self, path: str, items: list[dict[str, Any]], actor: Actor) -> dict[UUID, Outcome]:
         answer = await self._client.put(path, {"actor": actor_json(actor), "items": items})

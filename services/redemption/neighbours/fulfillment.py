@@ -34,7 +34,7 @@ class Fulfillment:
         page: list[dict[str, Any]] = (await self._client.get("/internal/v1/fulfillments", after=after, limit=limit))["items"]
         return page
 
-    async def breaks(self) -> list[dict[str, Any]]:
-        """What fulfillment finds wrong in its own books."""
-        found: list[dict[str, Any]] = (await self._client.get("/internal/v1/breaks"))["items"]
-        return found
+    async def breaks(self, after: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+        """What fulfillment finds wrong in a part of its own books, and where the next part begins; None at the end."""
+        found = await self._client.get("/internal/v1/breaks", after=after)
+        return found["items"], found.get("next")

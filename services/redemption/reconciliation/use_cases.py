@@ -1,30 +1,50 @@
-"""Reconciling: three services' books, each with itself and all with each other, through their APIs (P4, G8)."""
+"""Reconciling: three services' books, each with itself and all with each other, through their APIs (P4, G8).
+
+Every five minutes as a task, and now when an operator asks; both write the same rows. Books grow for ever, so a run goes in
+steps: each reads for a few seconds, writes what it found, and leaves the place where the next one begins in that one's task.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.parts import Parts
-from services.redemption.reconciliation.domain import Break, lasting
+from services.redemption.reconciliation import store
+from services.redemption.reconciliation.between import compare_page
+from services.redemption.reconciliation.domain import Break
 from services.redemption.reconciliation.own_books import BOOKS
-from services.redemption.redemptions import store
-from services.redemption.redemptions.domain import Redemption, State
-from shared.books import take_snapshot
+from shared.errors import DomainError
+from shared.tasks import Claim, NewTask
 
-PAGE = 500
-FIRST = UUID(int=0)
 SETTLE_SECONDS = 3.0
-IN_TIME = timedelta(seconds=60)
-"""How long after a redemption's end its reservation may still be held: the task that ends it is on its way."""
-_NOW_AND_TASKS = text(
-    "SELECT clock_timestamp() AS now, coalesce(array_agg(ref || ' ' || kind) FILTER (WHERE ref IS NOT NULL), '{}') AS tasks "
-    "FROM tasks WHERE state <> 'done' AND kind IN ('fulfil', 'consume', 'release')"
-)
+STEP_SECONDS = 2.0
+"""A step looks at no further part after this long. Its last part may take that long again, and what is found must settle."""
+EVERY_SECONDS = 300
+TRIES_MAX = 8
+RUNS_KEPT = timedelta(days=90)
+ABANDONED_AFTER = timedelta(hours=1)
+RECONCILE, STEP = "reconcile", "reconcile_step"
+SCHEDULE = "schedule"
+FIRST = UUID(int=0)
+
+log = structlog.get_logger()
+
+
+class Place(NamedTuple):
+    """Where a run is: in whose books, and after which key there."""
+
+    books: str
+    after: str | None
+
+
+START = Place("catalog", None)
+THEN = {"catalog": "fulfillment", "fulfillment": "redemption", "redemption": "between"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,83 +57,114 @@ class Report:
     breaks: list[Break]
 
 
-@dataclass(frozen=True, slots=True)
-class _Books:
-    """One reading of everything, not of one moment."""
+@dataclass(slots=True)
+class _Seen:
+    """What a part of a run saw, and where the next one begins; None at the end."""
 
-    now: datetime
-    tasks: frozenset[str]
-    redemptions: dict[UUID, Redemption]
-    reservations: dict[UUID, dict[str, Any]]
-    fulfillments: dict[UUID, dict[str, Any]]
-    own: list[Break]
+    place: Place | None
+    counts: tuple[int, int, int] = (0, 0, 0)
+    breaks: list[Break] = field(default_factory=list)
 
 
-async def reconcile(parts: Parts, *, settle_seconds: float = SETTLE_SECONDS) -> Report:
-    """Compare all books; when something does not fit, look again a little later and report what still does not."""
-    books = await _read(parts)
-    breaks = list(_compare(books))
-    if breaks:
-        await asyncio.sleep(settle_seconds)
-        books = await _read(parts)
-        breaks = lasting(breaks, _compare(books))
-    return Report(len(books.redemptions), len(books.reservations), len(books.fulfillments), sorted(breaks))
-
-
-async def _read(parts: Parts) -> _Books:
-    """Neighbours first: what they have was caused by a redemption, which is then surely seen."""
-    reservations = await _pages(parts.catalog.reservations_after)
-    fulfillments = await _pages(parts.fulfillment.fulfillments_after)
-    neighbours = [Break("catalog", b["kind"], b["subject"], b["detail"]) for b in await parts.catalog.breaks()]
-    neighbours += [Break("fulfillment", b["kind"], b["subject"], b["detail"]) for b in await parts.fulfillment.breaks()]
-    redemptions: dict[UUID, Redemption] = {}
+async def reconcile(parts: Parts, *, asked_by: str = "operator", settle_seconds: float = SETTLE_SECONDS) -> Report:
+    """Compare all books now. Raises NeighbourUnavailable when a service does not answer."""
     async with parts.database.transaction() as conn:
-        await take_snapshot(conn)
-        while page := await store.read_after(conn, max(redemptions, default=FIRST), PAGE):
-            redemptions.update({redemption.id: redemption for redemption in page})
-        own = [Break("redemption", *found) for found in await BOOKS.find_breaks_within(conn)]
-        row = (await conn.execute(_NOW_AND_TASKS)).one()
-    return _Books(row.now, frozenset(row.tasks), redemptions, reservations, fulfillments, [*own, *neighbours])
+        run = await store.insert_run(conn, asked_by, await parts.clock.now(conn))
+    place: Place | None = START
+    counts, breaks = (0, 0, 0), list[Break]()
+    try:
+        while place is not None:
+            seen = await _look(parts, place, settle_seconds)
+            place, counts = seen.place, _added(counts, seen.counts)
+            breaks += seen.breaks
+            async with parts.database.transaction() as conn:
+                await _save(parts, conn, run, seen)
+    except Exception as error:
+        async with parts.database.transaction() as conn:
+            await store.end_run(
+                conn,
+                run,
+                await parts.clock.now(conn),
+                error=str(error) if isinstance(error, DomainError) else type(error).__name__,
+            )
+        raise
+    return Report(*counts, sorted(breaks))
 
 
-async def _pages(read: Callable[[UUID, int], Awaitable[Sequence[dict[str, Any]]]]) -> dict[UUID, dict[str, Any]]:
-    found: dict[UUID, dict[str, Any]] = {}
-    after = FIRST
-    while page := await read(after, PAGE):
-        found.update({UUID(item["id"]): item for item in page})
-        after = UUID(page[-1]["id"])
-    return found
+async def start_claimed(parts: Parts, claims: Sequence[Claim]) -> None:
+    """The schedule's moment: begin a run, unless the last one is still going."""
+    async with parts.database.transaction() as conn:
+        if not await parts.tasks.finish(conn, claims) or await store.is_stepping(conn, STEP):
+            return
+        now = await parts.clock.now(conn)
+        await store.abandon_runs(conn, now, schedule=SCHEDULE, before=now - ABANDONED_AFTER)
+        await store.purge_runs(conn, now - RUNS_KEPT)
+        run = await store.insert_run(conn, SCHEDULE, now)
+        await parts.tasks.add(conn, [_step(run, START, now)])
 
 
-def _compare(books: _Books) -> Iterator[Break]:
-    yield from books.own
-    for redemption_id, reservation in books.reservations.items():
-        if redemption_id not in books.redemptions and reservation["state"] in ("held", "consumed"):
-            detail = f"the catalog's is {reservation['state']}"
-            yield Break("catalog", "reservation-without-redemption", str(redemption_id), detail)
-    for redemption_id in books.fulfillments.keys() - books.redemptions.keys():
-        yield Break("fulfillment", "fulfillment-without-redemption", str(redemption_id), "nobody redeemed it")
-    for redemption in books.redemptions.values():
-        yield from _compare_one(books, redemption)
+async def step_claimed(parts: Parts, claims: Sequence[Claim], *, settle_seconds: float = SETTLE_SECONDS) -> None:
+    """Carry a run on for a few seconds; after too many failures in a row it is given up, and the schedule begins another."""
+    [claim] = claims
+    run, place = UUID(claim.payload["run"]), Place(*claim.payload["place"])
+    gives_up = claim.failures >= TRIES_MAX
+    seen = _Seen(place) if gives_up else await _look_for_a_while(parts, place, settle_seconds)
+    async with parts.database.transaction() as conn:
+        if not await parts.tasks.finish(conn, claims):
+            return
+        if gives_up:
+            reason = await store.read_last_error(conn, claim.id)
+            log.error("reconciliation_given_up", run=str(run), error=reason)
+            await store.end_run(conn, run, await parts.clock.now(conn), error=reason)
+            return
+        now = await _save(parts, conn, run, seen)
+        if now is not None and seen.place is not None:
+            await parts.tasks.add(conn, [_step(run, seen.place, now)])
 
 
-def _compare_one(books: _Books, redemption: Redemption) -> Iterator[Break]:
-    held = books.reservations.get(redemption.id, {}).get("state")
-    subject, ended_long_ago = str(redemption.id), redemption.changed_at < books.now - IN_TIME
+def _step(run: UUID, place: Place, now: datetime) -> NewTask:
+    return NewTask(kind=STEP, ref=run, payload={"run": str(run), "place": list(place)}, run_at=now, dedupe_key=str(run))
 
-    def under_way(kind: str) -> bool:
-        return f"{redemption.id} {kind}" in books.tasks
 
-    if redemption.state in (State.CONFIRMED, State.FULFILLED) and held not in ("held", "consumed"):
-        yield Break("catalog", "redemption-without-reservation", subject, f"{redemption.state}, the reservation is {held}")
-    if redemption.state is State.FULFILLED and held == "held" and ended_long_ago and not under_way("consume"):
-        yield Break("catalog", "reservation-not-consumed", subject, "handed out, and still held")
-    if redemption.state is State.DECLINED and held in ("held", "consumed") and ended_long_ago and not under_way("release"):
-        yield Break("catalog", "reservation-not-released", subject, f"declined, the reservation is {held}")
-    fulfillment = books.fulfillments.get(redemption.id)
-    if fulfillment is None and redemption.state is State.FULFILLED:
-        yield Break("fulfillment", "redemption-without-fulfillment", subject, "handed out, says redemption")
-    if fulfillment is None and redemption.state is State.CONFIRMED and not under_way("fulfil"):
-        yield Break("fulfillment", "redemption-without-fulfillment", subject, "confirmed, and nothing asks for it")
-    if fulfillment is not None and redemption.state in (State.ACCEPTED, State.DECLINED):
-        yield Break("fulfillment", "fulfillment-without-redemption", subject, f"the redemption is {redemption.state}")
+async def _look_for_a_while(parts: Parts, place: Place, settle_seconds: float) -> _Seen:
+    """Part after part until the time of a step is over, or something had to settle."""
+    ends_at = asyncio.get_running_loop().time() + STEP_SECONDS
+    seen = _Seen(place)
+    while seen.place is not None:
+        part = await _look(parts, seen.place, settle_seconds)
+        seen = _Seen(part.place, _added(seen.counts, part.counts), seen.breaks + part.breaks)
+        if part.breaks or asyncio.get_running_loop().time() >= ends_at:
+            break
+    return seen
+
+
+async def _look(parts: Parts, place: Place, settle_seconds: float) -> _Seen:
+    """One part of the books, small enough for one look."""
+    if place.books == "between":
+        page = await compare_page(parts, UUID(place.after) if place.after else FIRST, settle_seconds=settle_seconds)
+        counts = page.redemptions, page.reservations, page.fulfillments
+        return _Seen(None if page.following is None else Place("between", str(page.following)), counts, page.breaks)
+    if place.books == "redemption":
+        own = await BOOKS.find_page(parts.database, place.after)
+        following, found = own.following, [Break("redemption", *b) for b in own.breaks]
+    else:
+        neighbour = parts.catalog if place.books == "catalog" else parts.fulfillment
+        theirs, following = await neighbour.breaks(place.after)
+        found = [Break(place.books, b["kind"], b["subject"], b["detail"]) for b in theirs]
+    return _Seen(Place(THEN[place.books], None) if following is None else Place(place.books, following), breaks=found)
+
+
+async def _save(parts: Parts, conn: AsyncConnection, run: UUID, seen: _Seen) -> datetime | None:
+    """Write what a part saw, and at the end that the run is over. None when somebody gave the run up meanwhile."""
+    now = await parts.clock.now(conn)
+    if not await store.count(conn, run, seen.counts, len(seen.breaks)):
+        return None
+    for service, kind, owner in await store.save_breaks(conn, seen.breaks, now):
+        log.error("break_found", service=service, kind=kind, owner=owner)
+    if seen.place is None:
+        await store.end_run(conn, run, now)
+    return now
+
+
+def _added(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
