@@ -12,6 +12,7 @@ from services.catalog.metadata import audit_entries
 from services.catalog.parts import make_parts
 from services.catalog.problems import CATALOGUE
 from services.catalog.reservations.api import reservation_router
+from services.catalog.returns.api import return_router
 from services.catalog.settings import Settings
 from services.catalog.versions.api import version_router
 from shared.app import build_app
@@ -51,6 +52,7 @@ def build(settings: Settings, *, keys: KeySource | None = None, clock: Clock | N
         description=DESCRIPTION,
         routers=[  # the hot routes first
             reservation_router(parts.lanes, parts.reservations),
+            return_router(parts.returning),
             browsing_router(parts.browsing),
             merchant_router(parts.merchants),
             version_router(parts.versions, parts.once),

@@ -6,11 +6,15 @@ from services.catalog.browsing.shelf import SNAPSHOT_SECONDS_MAX
 from services.catalog.browsing.use_cases import Browsing
 from services.catalog.merchants.use_cases import Merchants
 from services.catalog.metadata import audit_entries, idempotency_keys, task_tables
+from services.catalog.reservations.domain import Outcome
 from services.catalog.reservations.lanes import Lanes
 from services.catalog.reservations.use_cases import Reservations
+from services.catalog.returns.domain import Return
+from services.catalog.returns.use_cases import Returns
 from services.catalog.settings import Settings
 from services.catalog.versions.use_cases import Versions
 from shared.audit import Audit
+from shared.batcher import Batcher
 from shared.clock import Clock, DatabaseClock
 from shared.database import Database, DatabaseUnavailable, Overloaded
 from shared.idempotency import Keys, Once
@@ -31,6 +35,7 @@ class Parts:
     browsing: Browsing
     reservations: Reservations
     lanes: Lanes
+    returning: Batcher[Return, Outcome]
     merchants: Merchants
     head: str
 
@@ -45,6 +50,7 @@ class Parts:
     async def close(self) -> None:
         """Finish what is in hand and let go of the database."""
         await self.lanes.close()
+        await self.returning.close()
         await self.database.dispose()
 
 
@@ -69,6 +75,7 @@ def make_parts(settings: Settings, *, clock: Clock | None = None) -> Parts:
         ),
         reservations=reservations,
         lanes=Lanes(reservations),
+        returning=Batcher(Returns(database, clock, audit).give_back, name="return"),
         merchants=Merchants(database),
         head=head_of("catalog"),
     )

@@ -100,6 +100,15 @@ def _bulk(*items: Mapping[str, Any]) -> dict[str, Any]:
     return {"actor": ACTOR, "items": list(items)}
 
 
+def _comes_back() -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid4()),
+        "reservation_id": str(uuid.uuid4()),
+        "gives_back": "stock",
+        "lines": [{"number": 1, "quantity": 1}],
+    }
+
+
 def _redeem(world: World) -> Sample:
     line = {"offer_id": world.offer_id, "offer_version": 1, "quantity": 1}
     return Sample("owner", body={"mode": "points", "campaign": CAMPAIGN, "lines": [line]}, headers=_key())
@@ -184,6 +193,10 @@ ROUTES = [
     Route(
         "catalog", "PUT", "/internal/v1/reservations/consumptions", INTERNAL,
         lambda w: Sample("redemption", body=_bulk({"id": str(uuid.uuid4())})),
+    ),
+    Route(
+        "catalog", "PUT", "/internal/v1/reservations/returns", INTERNAL,
+        lambda w: Sample("redemption", body=_bulk(_comes_back())),
     ),
     Route("catalog", "GET", "/internal/v1/merchants", INTERNAL, lambda w: Sample("redemption")),
     Route("catalog", "GET", "/internal/v1/offers/{offer_id}/versions/{number}", INTERNAL, _offer_version),

@@ -82,6 +82,14 @@ class OutcomesView(BaseModel):
     items: list[OutcomeView]
 
 
+class ReservedLineView(BaseModel):
+    """Units of a line, and how many of them return documents have named."""
+
+    number: int
+    quantity: int
+    returned: int
+
+
 class ReservationView(BaseModel):
     """A reservation, for whoever compares books; `campaign` is null when only its release has come."""
 
@@ -89,6 +97,7 @@ class ReservationView(BaseModel):
     campaign: str | None
     state: str
     changed_at: str
+    lines: list[ReservedLineView]
 
 
 class ReservationPage(BaseModel):

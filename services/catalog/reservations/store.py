@@ -34,21 +34,27 @@ _IN_FORCE = text(
 )
 _LINES = text(
     """
-    SELECT l.reservation_id, r.campaign_code, l.number, l.offer_id, l.quantity, l.cost_minor, l.counted_on
+    SELECT l.reservation_id, r.campaign_code, l.number, l.offer_id, l.counted_on, l.quantity - l.returned AS units_left,
+           l.cost_minor / l.quantity * (l.quantity - l.returned) AS cost_left_minor
       FROM reservation_lines l JOIN reservations r ON r.id = l.reservation_id
      WHERE l.reservation_id = ANY(CAST(:ids AS uuid[]))
     """
 )
 _DRAWS = text(
     """
-    SELECT reservation_id, line, batch_id, quantity FROM reservation_draws
+    SELECT reservation_id, line, batch_id, quantity - returned AS units_left FROM reservation_draws
      WHERE reservation_id = ANY(CAST(:ids AS uuid[]))
     """
 )
 _PAGE = text(
     """
-    SELECT id, campaign_code AS campaign, state, changed_at FROM reservations
-     WHERE (CAST(:after AS uuid) IS NULL OR id > CAST(:after AS uuid)) ORDER BY id LIMIT :most
+    SELECT r.id, r.campaign_code AS campaign, r.state, r.changed_at, l.lines
+      FROM reservations r
+     CROSS JOIN LATERAL (
+           SELECT coalesce(jsonb_agg(jsonb_build_object('number', number, 'quantity', quantity, 'returned', returned)
+                                     ORDER BY number), '[]') AS lines
+             FROM reservation_lines WHERE reservation_id = r.id) l
+     WHERE (CAST(:after AS uuid) IS NULL OR r.id > CAST(:after AS uuid)) ORDER BY r.id LIMIT :most
     """
 )
 
@@ -137,12 +143,12 @@ async def write_lines(conn: AsyncConnection, decision: Decision) -> None:
 
 
 async def lines_of(conn: AsyncConnection, ids: Iterable[UUID]) -> Sequence[RowMapping]:
-    """The lines of reservations."""
+    """The lines of reservations, with what no return document has given back of them."""
     return (await conn.execute(_LINES, {"ids": list(ids)})).mappings().all()
 
 
 async def draws_of(conn: AsyncConnection, ids: Iterable[UUID]) -> Sequence[RowMapping]:
-    """What the lines of reservations drew."""
+    """What the lines of reservations drew and has not come back."""
     return (await conn.execute(_DRAWS, {"ids": list(ids)})).mappings().all()
 
 

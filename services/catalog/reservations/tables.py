@@ -1,6 +1,7 @@
 """Tables of reservations: a header a redemption with its state, its lines, and what each line drew from which batch.
 
 The header's primary key is the lock that makes a late reserve meet its release (G10): the tombstone is a state of this row.
+What has come back is counted on lines and draws; a trigger lets these counters rise, and nothing else of the rows change.
 """
 
 from sqlalchemy import (
@@ -59,8 +60,12 @@ reservation_lines = Table(
     Column("cost_minor", BigInteger, nullable=False),
     # The bank's day on which the offer's quota counts the line.
     Column("counted_on", Date, nullable=False),
+    # Units that return documents name, and those of them whose places in quota and budget came back.
+    Column("returned", BigInteger, nullable=False, server_default="0"),
+    Column("places_returned", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("quantity > 0", name="quantity_positive"),
-    CheckConstraint("cost_minor >= 0", name="cost_not_negative"),
+    CheckConstraint("cost_minor >= 0 AND cost_minor % quantity = 0", name="cost_by_the_unit"),
+    CheckConstraint("0 <= places_returned AND places_returned <= returned AND returned <= quantity", name="returned_at_most"),
     CheckConstraint("number BETWEEN 1 AND 10", name="number_in_range"),
     Index("ix_reservation_lines_offer", "offer_id"),
 )
@@ -72,7 +77,11 @@ reservation_draws = Table(
     Column("line", Integer, primary_key=True),
     Column("batch_id", Uuid, ForeignKey("stock_batches.id"), primary_key=True),
     Column("quantity", BigInteger, nullable=False),
+    # Units that return documents name, and those of them that the batch has again.
+    Column("returned", BigInteger, nullable=False, server_default="0"),
+    Column("restocked", BigInteger, nullable=False, server_default="0"),
     ForeignKeyConstraint(["reservation_id", "line"], ["reservation_lines.reservation_id", "reservation_lines.number"]),
     CheckConstraint("quantity > 0", name="quantity_positive"),
+    CheckConstraint("0 <= restocked AND restocked <= returned AND returned <= quantity", name="returned_at_most"),
     Index("ix_reservation_draws_batch", "batch_id"),
 )

@@ -7,7 +7,7 @@ stock batches. All three are safe to repeat.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ from services.catalog.reservations.domain import (
     Wish,
     decide,
 )
+from services.catalog.reservations.places import give_places_back
 from services.catalog.stock import store as stock
 from services.catalog.stock.store import Movement
 from shared.audit import Actor, Audit, Entry
@@ -131,7 +132,7 @@ class Reservations:
         return [Outcome(item.id, _consumption(states.get(item.id))) for item in items]
 
     async def _settle(self, conn: AsyncConnection, now: datetime, ids: Sequence[UUID], state: State) -> None:
-        """Move locked, held reservations on, with their units, quota and budget."""
+        """Move locked, held reservations on, with those units, quota and budget that no return document has given back."""
         if not ids:
             return
         lines = await store.lines_of(conn, ids)
@@ -139,16 +140,16 @@ class Reservations:
         releasing = state is State.RELEASED
         await _settle_budgets(conn, lines, releasing=releasing)
         if releasing:
-            await _give_quota_back(conn, lines)
+            await give_places_back(conn, _places(lines))
         batches: dict[UUID, int] = defaultdict(int)
         for draw in draws:
-            batches[draw["batch_id"]] += draw["quantity"]
+            batches[draw["batch_id"]] += draw["units_left"]
         await stock.lock_batches(conn, batches)
         await stock.change_batches(
             conn, {batch: (-quantity, 0 if releasing else quantity) for batch, quantity in batches.items()}
         )
-        moved = (Movement(d["batch_id"], state.value, d["quantity"], d["reservation_id"], d["line"]) for d in draws)
-        await stock.record_movements(conn, now, moved)
+        moved = (Movement(d["batch_id"], state.value, d["units_left"], d["reservation_id"], d["line"]) for d in draws)
+        await stock.record_movements(conn, now, (one for one in moved if one.quantity))
         await store.settle_headers(conn, now, ids, state)
 
     async def page(self, after: UUID | None, most: int) -> Sequence[RowMapping]:
@@ -203,21 +204,16 @@ async def _write_decision(conn: AsyncConnection, now: datetime, decision: Decisi
 async def _settle_budgets(conn: AsyncConnection, lines: Sequence[RowMapping], *, releasing: bool) -> None:
     costs: dict[str, int] = defaultdict(int)
     for line in lines:
-        costs[line["campaign_code"]] += line["cost_minor"]
+        costs[line["campaign_code"]] += line["cost_left_minor"]
     await stock.lock_budgets(conn, costs)
     await stock.change_budgets(conn, {campaign: (-cost, 0 if releasing else cost) for campaign, cost in costs.items()})
 
 
-async def _give_quota_back(conn: AsyncConnection, lines: Sequence[RowMapping]) -> None:
-    """Give back to the total, and to the day when it is still the one on which the line was counted."""
-    quotas = await stock.lock_quotas(conn, {line["offer_id"] for line in lines})
-    counters = {row["offer_id"]: QuotaCounter(**row) for row in quotas}
+def _places(lines: Sequence[RowMapping]) -> dict[tuple[UUID, date], int]:
+    units: dict[tuple[UUID, date], int] = defaultdict(int)
     for line in lines:
-        counter = counters[line["offer_id"]]
-        counter.total_taken -= line["quantity"]
-        if counter.day_on == line["counted_on"]:
-            counter.day_taken -= line["quantity"]
-    await stock.set_quotas(conn, {q.offer_id: (q.total_taken, q.day_taken, q.day_on) for q in counters.values()})
+        units[line["offer_id"], line["counted_on"]] += line["units_left"]
+    return units
 
 
 def _granted(wishes: Sequence[Wish], decision: Decision) -> list[Entry]:

@@ -69,13 +69,18 @@ _CHANGE_BUDGETS = text(
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Units of a batch that moved, and for which line of which reservation."""
+    """Units of a batch that moved, for which line of which reservation, and by which return document.
+
+    Kinds: `received`, `withdrawn`; `held`, `released`, `consumed` by a reservation; `given_back` before it was handed out,
+    `returned` after it, `lost` before the handing out was known (held no longer, and gone).
+    """
 
     batch_id: UUID
     kind: str
     quantity: int
     reservation_id: UUID | None = None
     line: int | None = None
+    return_id: UUID | None = None
 
 
 async def lock_budgets(conn: AsyncConnection, campaigns: Iterable[str]) -> Sequence[RowMapping]:
@@ -131,6 +136,7 @@ async def record_movements(conn: AsyncConnection, now: datetime, movements: Iter
             "quantity": movement.quantity,
             "reservation_id": movement.reservation_id,
             "line": movement.line,
+            "return_id": movement.return_id,
             "at": now,
         }
         for movement in movements

@@ -24,6 +24,9 @@ from services.catalog.campaigns.domain import BUDGET_LINES
 from services.catalog.metadata import metadata
 
 _LINES = ", ".join(f"'{line}'" for line in BUDGET_LINES)
+_KINDS = ", ".join(
+    f"'{kind}'" for kind in ("received", "withdrawn", "held", "released", "consumed", "given_back", "returned", "lost")
+)
 _NARROW = {"fillfactor": "70"}  # counters are updated in place
 
 stock_batches = Table(
@@ -53,15 +56,17 @@ stock_movements = Table(
     Column("quantity", BigInteger, nullable=False),
     Column("reservation_id", Uuid),
     Column("line", Integer),
+    # The return document by which units came back, or were found to be lost before their handing out was known.
+    Column("return_id", Uuid),
     Column("at", DateTime(timezone=True), nullable=False),
-    CheckConstraint("kind IN ('received', 'withdrawn', 'held', 'released', 'consumed')", name="kind_known"),
+    CheckConstraint(f"kind IN ({_KINDS})", name="kind_known"),
     CheckConstraint("quantity > 0", name="quantity_positive"),
     CheckConstraint(
-        "(kind IN ('held', 'released', 'consumed')) = (reservation_id IS NOT NULL)"
-        " AND (reservation_id IS NULL) = (line IS NULL)",
+        "(kind IN ('received', 'withdrawn')) = (reservation_id IS NULL) AND (reservation_id IS NULL) = (line IS NULL)",
         name="reservation_named",
     ),
-    # A line takes from a batch once, and what it took goes one way: back or out.
+    CheckConstraint("(kind IN ('given_back', 'returned', 'lost')) = (return_id IS NOT NULL)", name="return_named"),
+    # A line takes from a batch once, and what it took and nobody has returned goes one way: back or out.
     Index(
         "uq_stock_movements_taken_once",
         "reservation_id",
@@ -77,6 +82,14 @@ stock_movements = Table(
         "batch_id",
         unique=True,
         postgresql_where=text("kind IN ('released', 'consumed')"),
+    ),
+    Index(
+        "uq_stock_movements_returned_once",
+        "return_id",
+        "line",
+        "batch_id",
+        unique=True,
+        postgresql_where=text("return_id IS NOT NULL"),
     ),
     Index("ix_stock_movements_batch", "batch_id", "id"),
 )
