@@ -15,6 +15,7 @@ from services.catalog.settings import Settings as CatalogSettings
 from services.fulfillment.books import BOOKS as FULFILLMENT_BOOKS
 from services.fulfillment.settings import Settings as FulfillmentSettings
 from services.redemption.reconciliation import between as comparing
+from services.redemption.reconciliation.domain import OWNERS
 from services.redemption.reconciliation.own_books import BOOKS as REDEMPTION_BOOKS
 from services.redemption.settings import Settings as RedemptionSettings
 
@@ -54,11 +55,12 @@ def test_every_fence_is_closed_and_every_table_is_even(page: Path) -> None:
             widths = []
 
 
-def test_every_kind_of_break_has_a_line_in_the_runbook() -> None:
+def test_every_kind_of_break_has_an_owner_and_a_line_in_the_runbook() -> None:
     page = read(DOCS / "runbooks" / "reconcile.md")
     between = set(re.findall(r'Break\(\s*"[a-z]+", "([a-z-]+)"', read(Path(comparing.__file__))))
     kinds = {*CATALOG_BOOKS.checks, *REDEMPTION_BOOKS.checks, *FULFILLMENT_BOOKS.checks, *between}
     assert len(between) >= 6
+    assert kinds == OWNERS.keys()
     told = set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
     assert told == kinds
 

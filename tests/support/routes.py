@@ -235,6 +235,10 @@ ROUTES = [
         "redemption", "GET", "/internal/v1/reconciliation",
         _of("service:reconcile:read", "staff:auditor", "staff:administrator"), lambda w: Sample("operations"),
     ),
+    Route(
+        "redemption", "GET", "/internal/v1/breaks",
+        _of("service:reconcile:read", "staff:auditor", "staff:administrator", "staff:supervisor"), lambda w: Sample("operations"),
+    ),
     Route("fulfillment", "PUT", "/v1/uses/{request_number}", TILL, _use, TILLS_OWN),
     Route(
         "fulfillment", "GET", "/v1/uses/{request_number}", TILL,

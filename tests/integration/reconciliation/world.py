@@ -47,7 +47,7 @@ class World:
     @contextlib.contextmanager
     def damaged(self, service: str, *statements: str) -> Iterator[None]:
         """Carry out statements as the superuser with triggers and foreign keys off, and put all tables back afterwards."""
-        with self.kept(service), self._unguarded(service) as conn:
+        with self.kept(service), self.unguarded(service) as conn:
             for statement in statements:
                 assert conn.execute(self.filled(statement).encode()).rowcount != 0, statement
             conn.commit()
@@ -56,7 +56,7 @@ class World:
     @contextlib.contextmanager
     def kept(self, service: str) -> Iterator[None]:
         """Whatever happens to a service's tables and indexes meanwhile is undone at the end."""
-        with self._unguarded(service) as conn:
+        with self.unguarded(service) as conn:
             tables = [name for (name,) in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
             indexes = dict(conn.execute("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'").fetchall())
             conn.execute("CREATE SCHEMA kept")
@@ -76,7 +76,7 @@ class World:
                 conn.commit()
 
     @contextlib.contextmanager
-    def _unguarded(self, service: str) -> Iterator[psycopg.Connection[Any]]:
+    def unguarded(self, service: str) -> Iterator[psycopg.Connection[Any]]:
         with psycopg.connect(self.databases[service].superuser_url) as conn:
             conn.execute("SET session_replication_role = replica")
             conn.commit()
@@ -121,14 +121,15 @@ async def _live(world: World) -> None:
     facts["declined"] = declined.json()["redemption_id"]
     await suite.drain()
     facts["handed_out"] = (await suite.redeem(bert)).json()["id"]
-    await suite.worker.run_once(_lane(suite.worker, "fulfil"))
+    await suite.worker.run_once(lane(suite.worker, "fulfil"))
     facts["confirmed"] = (await suite.redeem(bert)).json()["id"]
     facts["accepted"] = await _left_accepted(world, bert)
     await _use_a_voucher(world, anna)
     _name_the_rest(world)
 
 
-def _lane(worker: Worker, name: str) -> Any:
+def lane(worker: Worker, name: str) -> Any:
+    """One of a worker's lanes."""
     return next(lane for lane in worker._lanes if lane.name == name)
 
 
