@@ -4,9 +4,16 @@ One machine and the containers differ in where things are, and in nothing else; 
 """
 
 import json
+import os
+from pathlib import Path
 from typing import Protocol
 
 from deploy.local.installation import Installation
+
+CARRIER = "sandbox-express"
+"""The code of the sandbox's courier."""
+PACE_SECONDS = 20
+"""How long a parcel of the sandbox stays where it is, so that one can watch it go; HUANGOU_COURIER_PACE_SECONDS changes it."""
 
 
 class Places(Protocol):
@@ -51,6 +58,11 @@ def service_environment(service: str, places: Places, secrets: Installation) -> 
             "CATALOG_URL": places.url("catalog"),
             "VOUCHER_KEYS": json.dumps(secrets.voucher_keys),
             "VOUCHER_PEPPER": secrets.voucher_pepper,
+            "COURIER_URL": places.url("courier"),
+            "COURIER_KEY": secrets.courier_key,
+            "CARRIER_SECRETS": json.dumps({CARRIER: [secrets.carrier_secret]}),
+            "NOTIFICATIONS_URL": places.url("notifications"),
+            "NOTIFICATIONS_KEY": secrets.notifications_key,
         },
     }
     return {f"{service.upper()}_{name}": value for name, value in (common | own[service]).items()}
@@ -63,4 +75,26 @@ def identity_environment(places: Places, secrets: Installation) -> dict[str, str
         "SANDBOX_IDENTITY_SIGNING_KEY": secrets.signing_key,
         "SANDBOX_IDENTITY_TILL_KEY": secrets.till_key,
         "SANDBOX_IDENTITY_CLIENT_SECRETS": json.dumps(secrets.client_secrets),
+    }
+
+
+def courier_environment(places: Places, secrets: Installation, memory: Path) -> dict[str, str]:
+    """For the sandbox's courier, which remembers its parcels in a folder."""
+    return {
+        "SANDBOX_COURIER_KEY": secrets.courier_key,
+        "SANDBOX_COURIER_SANDBOX_KEY": secrets.sandbox_key,
+        "SANDBOX_COURIER_CARRIER": CARRIER,
+        "SANDBOX_COURIER_WEBHOOK_URL": f"{places.url('fulfillment')}/v1/carriers/{CARRIER}/events",
+        "SANDBOX_COURIER_WEBHOOK_SECRET": secrets.carrier_secret,
+        "SANDBOX_COURIER_PACE_SECONDS": os.environ.get("HUANGOU_COURIER_PACE_SECONDS", str(PACE_SECONDS)),
+        "SANDBOX_COURIER_STATE_FILE": str(memory / "courier.jsonl"),
+    }
+
+
+def notifications_environment(secrets: Installation, memory: Path) -> dict[str, str]:
+    """For the sandbox's gateway for messages, which remembers them in a folder."""
+    return {
+        "SANDBOX_NOTIFICATIONS_KEY": secrets.notifications_key,
+        "SANDBOX_NOTIFICATIONS_SANDBOX_KEY": secrets.sandbox_key,
+        "SANDBOX_NOTIFICATIONS_STATE_FILE": str(memory / "notifications.jsonl"),
     }

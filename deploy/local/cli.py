@@ -82,6 +82,8 @@ def where_it_is(suite: Suite) -> str:
             "",
             *addresses,
             f"  {'identity':<12} {ports.url(ports.identity)}   the sandbox's; sign in as anybody",
+            f"  {'courier':<12} {ports.url(ports.courier)}   the sandbox's",
+            f"  {'messages':<12} {ports.url(ports.notifications)}   the sandbox's gateway to telephones",
             f"  {'postgresql':<12} 127.0.0.1:{ports.postgres}",
             "",
             "  a token:     .venv/bin/huangou token customer-00001     (or agent-1, till:M001:T01, operations, ...)",

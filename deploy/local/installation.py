@@ -44,6 +44,10 @@ class Installation(BaseModel):
     lookup_key: str = Field(default_factory=_key, repr=False)
     voucher_keys: dict[str, str] = Field(default_factory=lambda: {"1": _key()}, repr=False)
     voucher_pepper: str = Field(default_factory=_key, repr=False)
+    courier_key: str = Field(default_factory=_password, repr=False)
+    carrier_secret: str = Field(default_factory=_key, repr=False)
+    notifications_key: str = Field(default_factory=_password, repr=False)
+    sandbox_key: str = Field(default_factory=_password, repr=False)
 
     def role_passwords(self) -> dict[str, RolePasswords]:
         """As the provisioning takes them."""

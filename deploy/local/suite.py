@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy import environments
 from deploy.local.failure import CannotStart
-from deploy.local.folders import lesser_user
+from deploy.local.folders import lesser_user, make_folder
 from deploy.local.installation import Installation
 from deploy.local.postgres import FAST_STOP, EmbeddedPostgres
 from deploy.local.processes import tethered
@@ -19,6 +19,7 @@ from deploy.local.supervisor import Step
 from deploy.postgres.provision import SERVICES, provision
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+SANDBOX = ("identity", "courier", "notifications")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ class Ports:
     def identity(self) -> int:
         """The sandbox's identity provider."""
         return self.base + 9
+
+    @property
+    def courier(self) -> int:
+        """The sandbox's courier."""
+        return self.base + 7
+
+    @property
+    def notifications(self) -> int:
+        """The sandbox's gateway for messages."""
+        return self.base + 6
 
     @property
     def postgres(self) -> int:
@@ -47,11 +58,11 @@ class Ports:
 
     def all(self) -> list[int]:
         """Every port that the suite listens on."""
-        return [self.identity, self.postgres, *map(self.api, SERVICES), *map(self.worker, SERVICES)]
+        return [*(self.of(name) for name in SANDBOX), self.postgres, *map(self.api, SERVICES), *map(self.worker, SERVICES)]
 
     def of(self, name: str) -> int:
         """The port of an API or of a part of the sandbox."""
-        return self.identity if name == "identity" else self.api(name)
+        return int(getattr(self, name)) if name in SANDBOX else self.api(name)
 
     def url(self, port: int) -> str:
         """The address of one of them."""
@@ -79,7 +90,7 @@ class Suite:
         """What to start, in order; each stage waits for the one before."""
         services = [program for service in SERVICES for program in (self._api(service), self._worker(service))]
         return [
-            [self._postgres(server), self._identity()],
+            [self._postgres(server), *(self._sandbox(name) for name in SANDBOX)],
             [self.provision],
             [self.migrate],
             [*services],
@@ -141,14 +152,23 @@ class Suite:
             run_as=lesser_user(),
         )
 
-    def _identity(self) -> Program:
+    def _sandbox(self, name: str) -> Program:
         return Program(
-            name="sandbox identity",
-            command=lambda descriptors: _serving("deploy.sandbox.identity.app", descriptors),
+            name=f"sandbox {name}",
+            command=lambda descriptors: _serving(f"deploy.sandbox.{name}.app", descriptors),
             is_ready=answers("/livez"),
-            port=self.ports.identity,
-            environment=environments.identity_environment(self, self.secrets),
+            port=self.ports.of(name),
+            environment=self._sandbox_environment(name),
         )
+
+    def _sandbox_environment(self, name: str) -> dict[str, str]:
+        """The variables of a part of the sandbox."""
+        if name == "identity":
+            return environments.identity_environment(self, self.secrets)
+        memory = make_folder(self.state / "sandbox", 0o700)
+        if name == "courier":
+            return environments.courier_environment(self, self.secrets, memory)
+        return environments.notifications_environment(self.secrets, memory)
 
     def _api(self, service: str) -> Program:
         return Program(

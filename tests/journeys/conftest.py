@@ -77,7 +77,7 @@ def machine() -> Iterator[Machine]:
         drain = threading.Thread(target=process.stdout.read, daemon=True)
         drain.start()
         children = [int(file.read_text().split('"pid": ')[1].split(",")[0]) for file in (state / "run").glob("*.json")]
-        assert len(children) == 8  # PostgreSQL, the identity provider, three services and their workers
+        assert len(children) == 10  # PostgreSQL, the sandbox's three, three services and their workers
         yield machine
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

@@ -52,7 +52,7 @@ async def _play(state: Path, teller: Teller) -> None:
     data = server.data
     today = datetime.now(BANK_TIMEZONE).date()
     files = await asyncio.to_thread(sample_files, today)
-    teller.chapter("Everything is started: PostgreSQL, the identity provider, three services and their workers")
+    teller.chapter("Everything is started: PostgreSQL, the sandbox, three services and their workers")
     try:
         async with Supervisor(suite.stages(server), state, folder=CHECKOUT, say=lambda line: say(f"   {line}")) as supervisor:
             async with Speaker(suite) as speaker:

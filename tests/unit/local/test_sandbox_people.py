@@ -73,5 +73,12 @@ def test_the_challenge_is_the_one_of_the_standard() -> None:
 def test_no_two_programs_share_a_port() -> None:
     ports = Ports(8100)
     services = ("catalog", "redemption", "fulfillment")
-    numbers = [ports.identity, ports.postgres, *map(ports.api, services), *map(ports.worker, services)]
-    assert numbers == [8109, 8132, 8101, 8102, 8103, 8111, 8112, 8113]
+    numbers = [
+        ports.identity,
+        ports.courier,
+        ports.notifications,
+        ports.postgres,
+        *map(ports.api, services),
+        *map(ports.worker, services),
+    ]
+    assert numbers == [8109, 8107, 8106, 8132, 8101, 8102, 8103, 8111, 8112, 8113]
