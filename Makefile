@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The longest files first: two processes share them, and neither should wait for the other at the end.
 TESTS := recovery generated concurrency integration contract architecture unit
+COMPILE = UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+	--python-version 3.11 pyproject.toml
 POOLED := shared catalog redemption fulfillment
 
 help:
@@ -58,10 +60,9 @@ openapi: setup-dev ## write each service's OpenAPI document from its code
 	@$(BIN)/python -m deploy.local.cli export-openapi
 
 requirements: setup-dev ## resolve the dependencies again and write the hashed lists
-	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header \
-		--python-version 3.11 pyproject.toml -o requirements/runtime.txt
-	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header \
-		--python-version 3.11 pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(COMPILE) --upgrade --group machine -o requirements/runtime.txt
+	@$(COMPILE) -c requirements/runtime.txt -o requirements/images.txt
+	@$(COMPILE) --upgrade --group machine --group dev -c requirements/runtime.txt -o requirements/dev.txt
 
 clean: ## remove what can be made again; data stays in .huangou
 	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -56,7 +56,7 @@ def texts_of(path: Path) -> Iterator[str]:
             yield node.value
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt"])
+@pytest.mark.parametrize("name", ["runtime.txt", "images.txt", "dev.txt"])
 def test_the_lists_of_requirements_hold_hashes_and_no_address(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text()
     assert "://" not in text
