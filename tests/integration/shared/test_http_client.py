@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from shared import http_client as module
-from shared.http_client import AccessToken, NotSent, OutcomeUnknown, Refused, ServiceClient, new_http_client
+from shared.http_client import AccessToken, FixedKey, NotSent, OutcomeUnknown, Refused, ServiceClient, new_http_client
 
 pytestmark = pytest.mark.anyio
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -322,3 +322,17 @@ async def test_an_identity_provider_that_fails_is_not_asked_by_everybody_in_turn
     outcomes = await asyncio.gather(*[client.get("/x") for _ in range(10)], return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [NotSent] * 10
     assert asked == 1
+
+
+async def test_a_neighbour_that_knows_us_by_a_key_is_shown_it_and_never_another(
+    neighbour: Neighbour, http: httpx.AsyncClient
+) -> None:
+    client = ServiceClient("courier", neighbour.url, FixedKey("the-key"), http)
+    assert await client.get("/x") == {"fine": True}
+    neighbour.answer = reply(401, {})
+    with pytest.raises(NotSent):
+        await client.get("/x")
+    neighbour.answer = reply(200, {"fine": True})
+    assert await client.get("/x") == {"fine": True}
+    assert ["authorization: bearer the-key" in request.lower() for request in neighbour.requests] == [True] * 3
+    assert neighbour.tokens == 0
