@@ -26,6 +26,8 @@ class Parts(Protocol):
         """Let go of the database and the network."""
 
 
+LOOPBACK = "127.0.0.1"
+
 S = TypeVar("S", bound=ServiceSettings)
 P = TypeVar("P", bound=Parts)
 
@@ -39,17 +41,17 @@ def run_worker(service: str, settings_kind: type[S], make_parts: Callable[[S], P
     async def life() -> None:
         parts = make_parts(settings)
         try:
-            await serve_worker(make_worker(parts), parts.ready, port=settings.worker_port)
+            await serve_worker(make_worker(parts), parts.ready, host=settings.worker_host, port=settings.worker_port)
         finally:
             await parts.close()
 
     asyncio.run(life())
 
 
-async def serve_worker(worker: Worker, ready: Ready, *, port: int | None) -> None:
+async def serve_worker(worker: Worker, ready: Ready, *, host: str = LOOPBACK, port: int | None) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in hand."""
     loop = asyncio.get_running_loop()
-    server = _health_server(ready, port) if port is not None else None
+    server = _health_server(ready, host, port) if port is not None else None
 
     def stop() -> None:
         worker.stop()
@@ -64,9 +66,9 @@ async def serve_worker(worker: Worker, ready: Ready, *, port: int | None) -> Non
             group.create_task(server.serve())
 
 
-def _health_server(ready: Ready, port: int) -> uvicorn.Server:
+def _health_server(ready: Ready, host: str, port: int) -> uvicorn.Server:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.router.routes.extend(health_router(ready).routes)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False))
     server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]  # the worker listens for them
     return server

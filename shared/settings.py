@@ -52,6 +52,8 @@ class ServiceSettings(BaseSettings):
     pgbouncer: bool = False
     otlp_endpoint: str | None = None
     worker_port: int | None = Field(default=None, ge=1, le=65535)
+    worker_host: str = "127.0.0.1"
+    """Where the worker's health and metrics are answered; beyond loopback only within a network of its own."""
     task_lease_seconds: float = Field(default=LEASE_SECONDS, ge=1, le=600)
     """How long whoever works on a task has it to itself; longer than any step. After a crash the next one waits for its end."""
 

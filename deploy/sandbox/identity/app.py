@@ -186,7 +186,7 @@ class Provider:
 
 
 def build(settings: IdentitySettings) -> Starlette:
-    """The provider as an ASGI application; it answers to its issuer's host name only (no DNS rebinding)."""
+    """The provider as an ASGI application; it answers to names of its own only (no DNS rebinding)."""
     provider = Provider(settings)
     routes = [
         Route("/.well-known/openid-configuration", provider.discovery),
@@ -199,7 +199,7 @@ def build(settings: IdentitySettings) -> Starlette:
         Route("/style.css", provider.style),
         Route("/livez", provider.livez),
     ]
-    hosts = [urlsplit(settings.issuer).hostname or "", "127.0.0.1", "localhost"]
+    hosts = [urlsplit(settings.issuer).hostname or "", "127.0.0.1", "localhost", *settings.hosts]
     guard = Middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     return Starlette(routes=routes, middleware=[guard], exception_handlers={Refusal: _refuse})
 

@@ -18,6 +18,8 @@ class IdentitySettings(BaseSettings):
     """Every till's secret is derived from it, so any merchant's till can be used without being listed."""
     client_secrets: dict[str, SecretStr]
     """By client id, for the confidential clients in `clients.py`."""
+    hosts: list[str] = Field(default_factory=list)
+    """Names beside its issuer's and loopback's to which it answers: those by which other containers know it."""
     audience: str = "huangou"
     token_seconds: int = Field(default=300, ge=1, le=600)
 
