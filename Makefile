@@ -1,6 +1,6 @@
 # Every verb of this checkout; bare `make` prints them. Needs Python 3.11 or newer and make, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo migrate test journeys proves soak pgbouncer-test lint ci openapi requirements clean
+.PHONY: help setup setup-dev up demo migrate test journeys proves soak pgbouncer-test lint ci openapi requirements clean bench bench-quick
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -41,6 +41,12 @@ proves: test ## print every requirement and promise with the tests that prove it
 
 soak: setup-dev ## run the races and the crashes in their long forms
 	@HUANGOU_SOAK=1 $(BIN)/python -m pytest tests/concurrency tests/recovery tests/generated/test_schemathesis.py
+
+bench: setup-dev ## measure the suite against the limits of this machine, a quarter of an hour; nothing else should run
+	@$(BIN)/python -m benchmarks
+
+bench-quick: setup-dev ## the same with five seconds a side
+	@$(BIN)/python -m benchmarks --seconds 5
 
 pgbouncer-test: setup-dev ## run the integration tests through PgBouncer in transaction mode, where it is installed
 	@if PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer > /dev/null; then \

@@ -1,0 +1,1 @@
+"""Applications that the suite is compared with."""
