@@ -95,7 +95,7 @@ def reconcile() -> None:
 
 @said_in_a_sentence
 def tasks() -> None:
-    """Show the tasks of the three services: how many by kind and state, the oldest due, and what is parked and why."""
+    """Show the tasks of the three services: how many, the oldest due, what is parked and why, and who asks to run it again."""
 
     async def read(speaker: Speaker) -> dict[str, Any]:
         path = "/internal/v1/tasks"
@@ -114,16 +114,22 @@ def tasks() -> None:
         for c in view["counts"]
     ]
     parked = [
-        (service, p["kind"], p["ref"], p["parked_at"], p["last_error"])
+        (service, p["id"], p["kind"], p["ref"], p["parked_at"], p["last_error"], _redrive_in_words(p["redrive"]))
         for service, view in found.items()
         for p in view["parked"]
     ]
     counts += [(service, "none", "", "0", "") for service, view in found.items() if not view["counts"]]
     _table(("service", "kind", "state", "tasks", "oldest due"), sorted(counts))
     if parked:
-        _table(("service", "parked", "about", "since", "last error"), parked)
+        _table(("service", "parked", "kind", "about", "since", "last error", "run again"), parked)
     else:
         typer.echo("Nothing is parked.")
+
+
+def _redrive_in_words(redrive: dict[str, Any] | None) -> str:
+    if redrive is None:
+        return "nobody asked"
+    return f"{redrive['asked_by']} asks until {redrive['expires_at']}: {redrive['reason']}"
 
 
 def _ask(question: Callable[[Speaker], Awaitable[T]]) -> T:

@@ -38,6 +38,11 @@ FIELD_SENTENCES: dict[str, Text] = {
         "en": "This is not a telephone number.",
     },
     "unknown-customer": {
+    "exactly-one": {
+        "zh_hans": "须且只须填写其中一项：{fields}。",
+        "zh_hant": "須且只須填寫其中一項：{fields}。",
+        "en": "Give exactly one of: {fields}.",
+    },
         "zh_hans": "没有这个客户号。",
         "zh_hant": "沒有這個客戶號。",
         "en": "There is no customer with this number.",

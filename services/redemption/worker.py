@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
+from services.redemption.customers.use_cases import index_names_claimed
 from services.redemption.parts import Parts, make_parts
 from services.redemption.points.use_cases import expire_claimed
 from services.redemption.reconciliation.use_cases import EVERY_SECONDS as RECONCILE_EVERY_SECONDS
@@ -25,6 +26,7 @@ SCHEDULES = [
     Schedule("sweep", "sweep", MINUTE),
     # Every hour, since a schedule knows no time zones: the first run after the bank's midnight finds the work.
     Schedule("expire", "expire", HOUR),
+    Schedule("index_names", "index_names", HOUR),
     Schedule(RECONCILE, RECONCILE, RECONCILE_EVERY_SECONDS),
 ]
 
@@ -41,7 +43,11 @@ def lanes(parts: Parts) -> list[Lane]:
         Lane("consume", [handler("consume", consume_claimed)], batch=64),
         Lane(
             "housekeeping",
-            [handler("sweep", sweep_claimed), handler("expire", expire_claimed)],
+            [
+                handler("sweep", sweep_claimed),
+                handler("expire", expire_claimed),
+                handler("index_names", index_names_claimed),
+            ],
             batch=4,
         ),
         Lane("reconcile", [handler(RECONCILE, start_claimed), handler(STEP, step_claimed)], batch=1),

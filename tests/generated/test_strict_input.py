@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from tests.support.world import World
 pytestmark = [pytest.mark.anyio, pytest.mark.proves("G42", "X4")]
 
 JSON_BODIES = [r for r in ROUTES if r.method in ("POST", "PUT") and r.path not in ("/v1/workbooks", "/v1/feeds/{kind}/{name}")]
-NO_BODY = {"/v1/campaigns/{code}/versions/{number}/publication"}
+NO_BODY = {"/v1/campaigns/{code}/versions/{number}/publication", "/internal/v1/tasks/{task_id}/redrive/approval"}
 JSON_ROUTES = [route for route in JSON_BODIES if route.path not in NO_BODY]
 OTHER_MEDIA = [route for route in ROUTES if route.method in ("POST", "PUT") and route not in JSON_BODIES]
 WITH_PATH = [route for route in ROUTES if "{" in route.path]
@@ -227,14 +228,18 @@ async def test_limits_and_cursors_are_bounded_and_signed(world: World, route: Ro
             assert found["errors"][0]["field"] == "query:cursor", forged
 
 
+def is_at(route: Route, path: str) -> bool:
+    """Whether the address can be this route's: a word like `search` may stand where another route has an id."""
+    return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route.path), path) is not None
+
+
 @named(ROUTES)
 async def test_another_method_is_refused_and_the_right_ones_are_named(world: World, route: Route) -> None:
-    known = {r.method for r in ROUTES if r.service == route.service and r.path == route.path}
     sample = route.sample(world)
+    path = route.path.format(**sample.path)
+    known = {r.method for r in ROUTES if r.service == route.service and is_at(r, path)}
     for method in {"POST", "PUT", "PATCH", "DELETE", "GET"} - known:
-        answer = await world.client(route.service).request(
-            method, route.path.format(**sample.path), headers=world.callers()[sample.caller]
-        )
+        answer = await world.client(route.service).request(method, path, headers=world.callers()[sample.caller])
         found = problem(answer, 405)
         assert found["type"].endswith("/method-not-allowed")
         assert set(answer.headers["allow"].split(", ")) == known

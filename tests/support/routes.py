@@ -228,7 +228,20 @@ ROUTES = [
     Route(
         "redemption", "POST", "/v1/customers/search", _of("staff:agent", "staff:supervisor", "staff:branch"),
         lambda w: Sample("agent", body={"phone": "138 0000 0000"}),
-        reads="finds customers by a telephone number that shall stand in no address; it writes that somebody looked",
+        reads="finds customers by what shall stand in no address; it writes that somebody looked",
+    ),
+    Route(
+        "redemption", "GET", "/v1/customers/{customer_id}", DESK,
+        lambda w: Sample("agent", {"customer_id": w.owner_id}),
+    ),
+    Route(
+        "redemption", "POST", "/v1/customers/{customer_id}/unmasking", _of("staff:agent", "staff:supervisor", "staff:branch"),
+        lambda w: Sample("agent", {"customer_id": w.owner_id}, body={"reason": "a generated test"}),
+        reads="shows contact data for a reason; it writes that somebody looked",
+    ),
+    Route(
+        "redemption", "GET", "/v1/customers/{customer_id}/redemptions", DESK,
+        lambda w: Sample("agent", {"customer_id": w.owner_id}),
     ),
     Route("redemption", "PUT", "/v1/feeds/{kind}/{name}", _of("service:feeds:write", "staff:administrator"), _feed),
     Route(

@@ -1,5 +1,7 @@
 """Customers: what we keep of a person, and how it is shown to somebody who need not see it all."""
 
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -50,6 +52,15 @@ def normal_phone(written: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+def normal_name(written: str) -> str:
+    """A name as it is compared: one form for each letter, no capitals, single spaces, none in a name with Chinese characters.
+
+    The order of the words stays, since it tells names apart. Empty when there is nothing but spaces.
+    """
+    words = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", written).casefold()).split()
+    return ("" if _is_han(words) else " ").join(words)
+
+
 def masked_phone(phone: str) -> str:
     """`+8613812341234` is shown as `138****1234`; of a shorter number less is shown, so that four digits stay hidden."""
     national = str(phonenumbers.parse(phone, None).national_number)
@@ -61,9 +72,13 @@ def masked_phone(phone: str) -> str:
 def masked_name(name: str) -> str:
     """The first character of a Chinese name, whether or not it is written with a space, the initials of any other."""
     words = name.split()
-    if any(character >= FIRST_HAN for word in words for character in word):
+    if _is_han(words):
         words = ["".join(words)]
     name = words[0]
     if len(words) > 1:
         return " ".join(f"{word[0]}*" for word in words)
     return name[0] + "*" * max(1, len(name) - 1)
+
+
+def _is_han(words: Sequence[str]) -> bool:
+    return any(character >= FIRST_HAN for word in words for character in word)

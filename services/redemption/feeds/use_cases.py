@@ -138,6 +138,7 @@ def _sealed_rows(
             "name_sealed": sealed.name,
             "phone_sealed": sealed.phone,
             "phone_lookup": sealed.phone_lookup,
+            "name_lookup": sealed.name_lookup,
             "created_at": now,
             "changed_at": now,
         }

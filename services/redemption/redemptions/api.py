@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.customers.access import customer_of, require_owner
 from services.redemption.offers.domain import Offer
@@ -143,15 +144,21 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
     ) -> RedemptionPage:
         """The caller's own redemptions, the newest first."""
         customer = await customer_of(parts, who)
-        scope = f"redemptions|{customer.id}"
-        position = parts.cursors.read(scope, cursor)
         async with parts.database.transaction() as conn:
-            before = UUID(position[0]) if position else None
-            found = await store.read_of_customer(conn, customer.id, before=before, most=limit + 1)
-            lines = await store.read_lines(conn, [r.id for r in found])
-        language = language_of(request)
-        more = parts.cursors.make(scope, [found[limit - 1].id]) if len(found) > limit else None
-        return RedemptionPage(items=[shown(r, lines[r.id], language) for r in found[:limit]], next=more)
+            return await _page(parts, conn, customer.id, limit, cursor, language_of(request))
+
+    @router.get("/v1/customers/{customer_id}/redemptions", response_model=RedemptionPage)
+    async def list_redemptions_of_customer(
+        request: Request,
+        customer_id: UUID,
+        who: Annotated[Principal, allow(READERS)],
+        limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+        cursor: Annotated[str | None, Query(max_length=512)] = None,
+    ) -> RedemptionPage:
+        """A customer's redemptions as they see them themselves, the newest first, for staff."""
+        async with parts.database.transaction() as conn:
+            await require_owner(conn, who, customer_id)
+            return await _page(parts, conn, customer_id, limit, cursor, language_of(request))
 
     @router.get("/v1/redemptions/{redemption_id}", response_model=RedemptionWithTimeline)
     async def show_redemption(
@@ -173,6 +180,19 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
         return RedemptionWithTimeline(**shown(redemption, lines, language).model_dump(), timeline=timeline)
 
     return router
+
+
+async def _page(
+    parts: Parts, conn: AsyncConnection, customer_id: UUID, limit: int, cursor: str | None, language: Language
+) -> RedemptionPage:
+    """A page of one customer's redemptions; the customer may go on with a cursor that staff were given, and the other way."""
+    scope = f"redemptions|{customer_id}"
+    position = parts.cursors.read(scope, cursor)
+    before = UUID(position[0]) if position else None
+    found = await store.read_of_customer(conn, customer_id, before=before, most=limit + 1)
+    lines = await store.read_lines(conn, [r.id for r in found])
+    more = parts.cursors.make(scope, [found[limit - 1].id]) if len(found) > limit else None
+    return RedemptionPage(items=[shown(r, lines[r.id], language) for r in found[:limit]], next=more)
 
 
 async def _line(parts: Parts, campaign: str, number: int, wish: LineWish) -> Line:

@@ -36,9 +36,10 @@ async def test_a_caller_is_found_by_number_and_shown_masked_and_the_look_is_on_r
     looks = rows(ledger, "SELECT subject, actor FROM audit_entries WHERE action = 'customer.looked_up' ORDER BY 1")
     assert looks == sorted((f"customer:{item['customer_id']}", "staff:person-of-staff-7") for item in found.json()["items"])
     nobody = await suite.client.post("/v1/customers/search", json={"phone": "13900000000"}, headers=agent)
-    assert nobody.json() == {"items": []}
+    assert nobody.json() == {"items": [], "more": False}
     searches = rows(ledger, "SELECT after FROM audit_entries WHERE action = 'customer.searched' ORDER BY id")
-    assert searches == [({"found": 2},), ({"found": 0},)], "who looks for somebody in vain is on record, too"
+    by_phone = [({"by": "phone", "found": count},) for count in (2, 0)]
+    assert searches == by_phone, "who looks for somebody in vain is on record, too"
     wrong = await suite.client.post("/v1/customers/search", json={"phone": "12345"}, headers=agent)
     assert (code_of(wrong), wrong.json()["errors"][0]["field"], wrong.json()["errors"][0]["code"]) == (
         "validation-error", "phone", "not-a-phone"

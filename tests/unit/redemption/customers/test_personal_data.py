@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.redemption.customers.domain import Contact, masked_name, masked_phone, normal_phone
+from services.redemption.customers.domain import Contact, masked_name, masked_phone, normal_name, normal_phone
 from services.redemption.customers.personal_data import PersonalData
 from shared.secrets import Unreadable, Vault, new_key
 
@@ -45,6 +45,33 @@ def test_whatever_is_written_is_a_number_or_no_number(written: str) -> None:
     except ValueError:
         return
     assert normal_phone(phone) == phone
+
+
+@pytest.mark.proves("A1")
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("张三", "张三"),
+        (" 张　三 ", "张三"),
+        ("張三", "張三"),
+        ("Ann  Mary\tLEE", "ann mary lee"),
+        ("Ａｎｎ Lee", "ann lee"),
+        ("STRASSE", "strasse"),
+        ("Straße", "strasse"),
+        ("José", "josé"),
+        ("Jose\u0301", "josé"),
+        ("买买提·阿不都", "买买提·阿不都"),
+        (" ", ""),
+    ],
+)
+def test_a_name_has_one_form_however_it_was_written(written: str, normal: str) -> None:
+    assert normal_name(written) == normal
+
+
+@given(st.text(max_size=40))
+def test_the_one_form_of_a_name_is_its_own_form(written: str) -> None:
+    once = normal_name(written)
+    assert normal_name(once) == once
 
 
 @pytest.mark.proves("X6")
