@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
-from shared.errors import DomainError
 from shared.languages import Language
 
 NAMESPACE = UUID("7d0f1f0e-8a6b-4f0c-9d7e-2b6a1f3c5e90")
@@ -19,12 +18,11 @@ FACTS = DAYS | INSTANTS | TEXTS | {"carrier", "tracking_number", "place", "numbe
 """What a notice may know, so that nothing else is ever written down with it or said in it; texts are in three languages."""
 
 
-class MessageRefused(DomainError):
-    """The gateway will never take this message."""
+class MessageRefused(Exception):
+    """The gateway will never take this message; the reason is in its own code."""
 
     def __init__(self, reason: str) -> None:
-        """The reason in the gateway's own code."""
-        super().__init__()
+        super().__init__(reason)
         self.reason = reason
 
 
