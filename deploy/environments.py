@@ -56,6 +56,7 @@ def service_environment(service: str, places: Places, secrets: Installation) -> 
         },
         "fulfillment": {
             "CATALOG_URL": places.url("catalog"),
+            "REDEMPTION_URL": places.url("redemption"),
             "VOUCHER_KEYS": json.dumps(secrets.voucher_keys),
             "VOUCHER_PEPPER": secrets.voucher_pepper,
             "COURIER_URL": places.url("courier"),

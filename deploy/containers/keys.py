@@ -14,6 +14,7 @@ from deploy.local.installation import Installation, load_installation
 from deploy.postgres.provision import SERVICES
 
 FOLDERS = Path("/run/keys")
+SANDBOX_MEMORY = Path("/var/lib/sandbox")
 USER = 10001
 """Whom the images run as; PostgreSQL's own begins as root and reads the one file of its folder."""
 POSTGRES = "postgres:5432"

@@ -122,7 +122,7 @@ class Worker:
                 "task_failed",
                 kind=handler.kind,
                 error=type(error).__name__,
-                exc_info=True,
+                exc_info=not isinstance(error, DomainError),  # a fact that has a name needs no trace
             )
             reason = str(error) if isinstance(error, DomainError) else type(error).__name__  # other texts may hold values
             failed = {claim.id: Again(reason) for claim in claims}
