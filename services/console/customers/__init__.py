@@ -1,0 +1,1 @@
+"""Finding a caller, and everything about one customer on one page."""

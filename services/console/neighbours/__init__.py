@@ -1,0 +1,1 @@
+"""The services and the identity provider as the console asks them."""

@@ -1,0 +1,1 @@
+"""Parcels that are picked up at my branch."""

@@ -1,0 +1,43 @@
+// The few things that pages need beside htmx: `/` to search, dialogs, and what changes behind them. Without it every page works too.
+"use strict";
+
+const dialog = document.getElementById("dialog");
+let changed = false;
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select, dialog[open]")) return;
+  const term = document.getElementById("term");
+  if (term) {
+    event.preventDefault();
+    term.focus();
+    term.select();
+  }
+});
+
+if (dialog) {
+  document.addEventListener("htmx:after:swap", () => {
+    if (dialog.querySelector("[data-changed]")) changed = true;
+    if (dialog.firstElementChild && !dialog.open) dialog.showModal();
+    const first = dialog.open && (dialog.querySelector("[autofocus]") || dialog.querySelector("h1"));
+    if (first && !dialog.contains(document.activeElement)) first.focus();
+  });
+  document.addEventListener("click", (event) => {
+    const close = event.target.closest("[data-close]");
+    if (close && dialog.contains(close)) {
+      event.preventDefault();
+      dialog.close();
+    } else if (event.target === dialog) {
+      dialog.close(); // beside it
+    }
+  });
+  dialog.addEventListener("close", () => {
+    dialog.replaceChildren();
+    if (changed) location.reload();
+  });
+}
+
+document.addEventListener("htmx:error", () => {
+  const said = document.getElementById("said");
+  if (said) said.textContent = "…";
+});

@@ -1,0 +1,1 @@
+"""What the console itself says, in three languages."""
