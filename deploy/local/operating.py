@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from deploy.local.branches import read_branches
 from deploy.local.failure import CannotStart
 from deploy.local.here import said_in_a_sentence, suite_here
 from deploy.local.speaking import OPERATIONS, Refused, Speaker
@@ -25,6 +26,7 @@ class FeedKind(StrEnum):
     CUSTOMERS = "customers"
     OPENING_BALANCES = "opening-balances"
     EARNED_POINTS = "earned-points"
+    BRANCHES = "branches"
 
 
 @said_in_a_sentence
@@ -71,6 +73,9 @@ def feed(
 ) -> None:
     """Hand in a feed file; prints its receipt, or every error by line, and then nothing of it was taken in."""
     content = _read(file)
+    if kind is FeedKind.BRANCHES:
+        _hand_in_branches(file, content)
+        return
     try:
         receipt, again = _ask(lambda speaker: speaker.feed(kind.value, file.name, content))
     except Refused as refused:
@@ -79,6 +84,18 @@ def feed(
     before = "was taken in before" if again else "is taken in"
     counts = ", ".join(f"{receipt[name]:,} {name}" for name in ("lines", "new", "changed", "unchanged"))
     typer.echo(f"{receipt['name']} {before}: {counts}; {receipt['points']:,} points.")
+
+
+def _hand_in_branches(file: Path, content: bytes) -> None:
+    """Branches are written by their codes, as often as one likes; those that the file does not name stay as they are."""
+    items = read_branches(content)
+    try:
+        done = _ask(lambda speaker: speaker.write_branches(items))
+    except Refused as refused:
+        _table(("field", "what is wrong"), [(error.get("field"), error["detail"]) for error in refused.errors])
+        raise
+    counts = ", ".join(f"{done[name]:,} {name}" for name in ("added", "changed", "unchanged"))
+    typer.echo(f"{file.name} is taken in: {counts}.")
 
 
 @said_in_a_sentence

@@ -106,6 +106,11 @@ class Speaker:
         answer = await self.call("PUT", "redemption", path, who=FEEDS, headers=headers, content=content)
         return answer.json(), answer.headers.get("idempotency-replayed") == "true"
 
+    async def write_branches(self, items: list[dict[str, Any]]) -> dict[str, Any]:
+        """Add or change branches: how many were added, changed and as before. Raises Refused with errors by field."""
+        found: dict[str, Any] = (await self.call("PUT", "fulfillment", "/v1/branches", who=FEEDS, json={"items": items})).json()
+        return found
+
     async def reconcile(self) -> dict[str, Any]:
         """Compare the books of the three services: counts, and the breaks."""
         found: dict[str, Any] = (await self.call("GET", "redemption", "/internal/v1/reconciliation", who=OPERATIONS)).json()

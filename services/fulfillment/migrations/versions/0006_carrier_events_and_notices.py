@@ -36,9 +36,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("sequence > 0", name=op.f("ck_carrier_events_sequence_positive")),
         sa.CheckConstraint("length(id) BETWEEN 1 AND 64", name=op.f("ck_carrier_events_id_short")),
-        sa.CheckConstraint(
-            "length(tracking_number) BETWEEN 1 AND 64", name=op.f("ck_carrier_events_tracking_number_short")
-        ),
+        sa.CheckConstraint("length(tracking_number) BETWEEN 1 AND 64", name=op.f("ck_carrier_events_tracking_number_short")),
         sa.CheckConstraint("length(reference) <= 64", name=op.f("ck_carrier_events_reference_short")),
         sa.CheckConstraint("length(place) <= 200", name=op.f("ck_carrier_events_place_short")),
         sa.PrimaryKeyConstraint("carrier", "id", name=op.f("pk_carrier_events")),
