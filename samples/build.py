@@ -7,20 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from samples.merchants import SHOPS, TILL_LOCATION
+from samples.goods import GOODS_BY_CATEGORY, SUPPLIERS, Goods
+from samples.merchants import SHOPS, TILL_LOCATION, Shop
 from samples.rewards import BY_CATEGORY, Three, Voucher
 from services.catalog.workbooks.sheets import Cells
 from services.catalog.workbooks.writing import write_workbook
 from shared.languages import LANGUAGES
 
+SHOPS_BY_CODE = {shop.code: shop for shop in SHOPS}
 WORKBOOK = Path(__file__).parent / "autumn-campaign.xlsx"
 
 CODE = "AUTUMN-2026"
 NAMES: Three = ("金秋礼遇 2026", "金秋禮遇 2026", "Autumn Rewards 2026")
 DESCRIPTIONS: Three = (
-    "用积分兑换餐饮、购物、出行等六十种礼券。本活动为样例数据，商户与优惠均属虚构。",
-    "用積分兌換餐飲、購物、出行等六十種禮券。本活動為範例資料，商戶與優惠均屬虛構。",
-    "Exchange points for sixty vouchers, from dining to travel. This is sample data: shops and benefits are made up.",
+    "用积分兑换餐饮、购物、出行等六十种礼券，以及十二种可送货或到网点自提的商品。本活动为样例数据，商户与优惠均属虚构。",
+    "用積分兌換餐飲、購物、出行等六十種禮券，以及十二種可送貨或到分行自取的商品。本活動為範例資料，商戶與優惠均屬虛構。",
+    "Exchange points for sixty vouchers, from dining to travel, and for twelve goods that are delivered or wait at a branch. "
+    "This is sample data: shops and benefits are made up.",
 )
 OPENS_ON, CLOSES_ON = "2026-09-01", "2027-12-31"
 CONTRACT_FROM, CONTRACT_UNTIL = "2026-07-01", "2028-12-31"
@@ -28,6 +31,8 @@ FIRST_BATCH_EXPIRES_ON = "2027-06-30"
 SECOND_BATCH_EXPIRES_ON = "2027-12-31"
 COST_PERCENT = 85
 """What the bank pays a merchant for a voucher, of its face value."""
+GOODS_COST_PERCENT = 78
+"""What the bank pays a supplier for goods, of their value."""
 PROMOTION_MINOR = {"promotion_online": 30_000_000, "promotion_offline": 15_000_000, "service": 8_000_000}
 
 TERMS: Three = (
@@ -69,64 +74,82 @@ def _campaign() -> dict[str, Any]:
     }
 
 
-def _numbered() -> Iterator[tuple[int, str, Voucher]]:
-    """Every reward with its number and category: R001 to R060."""
-    every = ((category, voucher) for category, vouchers in BY_CATEGORY.items() for voucher in vouchers)
-    for number, (category, voucher) in enumerate(every, start=1):
-        yield number, category, voucher
+def _numbered() -> Iterator[tuple[int, str, Voucher | Goods]]:
+    """Every reward with its number and category: vouchers R001 to R060, goods R061 to R072."""
+    every: list[tuple[str, Voucher | Goods]] = [(category, one) for category, found in BY_CATEGORY.items() for one in found]
+    every += [(category, one) for category, found in GOODS_BY_CATEGORY.items() for one in found]
+    for number, (category, reward) in enumerate(every, start=1):
+        yield number, category, reward
 
 
-def _cost_minor(voucher: Voucher) -> int:
-    return voucher.yuan * COST_PERCENT
+def _cost_minor(reward: Voucher | Goods) -> int:
+    return reward.yuan * (COST_PERCENT if isinstance(reward, Voucher) else GOODS_COST_PERCENT)
 
 
 def _rewards() -> Iterator[dict[str, Any]]:
-    shops = {shop.code: shop for shop in SHOPS}
-    for number, category, voucher in _numbered():
+    for number, category, reward in _numbered():
         yield {
             "code": f"R{number:03}",
-            "kind": "e_voucher",
+            "kind": "e_voucher" if isinstance(reward, Voucher) else "goods",
             "category": category,
-            **_three("name", voucher.name),
-            **_three("description", voucher.description),
-            **dict.fromkeys(f"features_{language}" for language in LANGUAGES),
-            "brand": None,
-            "model": None,
-            "market_value_minor": voucher.yuan * 100,
-            "unit_cost_minor": _cost_minor(voucher),
+            **_three("name", reward.name),
+            **_three("description", reward.description),
+            "market_value_minor": reward.yuan * 100,
+            "unit_cost_minor": _cost_minor(reward),
             "image": f"/images/rewards/R{number:03}.webp",
-            "supplier": shops[voucher.merchants.split(";")[0]].names[0],
-            "lead_time_days": 0,
-            "face_value_minor": voucher.yuan * 100,
-            "valid_days": voucher.valid_days,
-            "merchants": voucher.merchants,
-            **_three("terms", TERMS, days=voucher.valid_days),
+            **(_of_voucher(reward) if isinstance(reward, Voucher) else _of_goods(reward, SHOPS_BY_CODE[SUPPLIERS[category]])),
         }
 
 
+def _of_voucher(voucher: Voucher) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(f"features_{language}" for language in LANGUAGES),
+        "brand": None,
+        "model": None,
+        "supplier": SHOPS_BY_CODE[voucher.merchants.split(";")[0]].names[0],
+        "lead_time_days": 0,
+        "delivery": None,
+        "face_value_minor": voucher.yuan * 100,
+        "valid_days": voucher.valid_days,
+        "merchants": voucher.merchants,
+        **_three("terms", TERMS, days=voucher.valid_days),
+    }
+
+
+def _of_goods(goods: Goods, supplier: Shop) -> dict[str, Any]:
+    return {
+        **_three("features", goods.features),
+        "brand": supplier.names[2],
+        "model": goods.model,
+        "supplier": supplier.names[0],
+        "lead_time_days": goods.lead_time_days,
+        "delivery": goods.delivery,
+        **dict.fromkeys(("face_value_minor", "valid_days", "merchants")),
+        **dict.fromkeys(f"terms_{language}" for language in LANGUAGES),
+    }
+
+
 def _offers() -> Iterator[dict[str, Any]]:
-    for number, _, voucher in _numbered():
+    for number, _, reward in _numbered():
         yield {
             "code": f"O{number:03}",
             "reward": f"R{number:03}",
-            "price_points": voucher.points,
-            "limit_per_customer": voucher.per_customer,
-            "limit_per_day": voucher.per_day,
+            "price_points": reward.points,
+            "limit_per_customer": reward.per_customer,
+            "limit_per_day": reward.per_day,
             "quota_total": None,
-            "quota_per_day": voucher.quota_per_day,
+            "quota_per_day": reward.quota_per_day,
             "opens_on": None,
             "closes_on": None,
         }
 
 
 def _batches() -> Iterator[dict[str, Any]]:
-    """Two batches a reward: the second comes when the first is used up or past its day."""
-    for number, _, voucher in _numbered():
-        first = voucher.units * 6 // 10
-        for part, quantity, expires_on in (
-            ("A", first, FIRST_BATCH_EXPIRES_ON),
-            ("B", voucher.units - first, SECOND_BATCH_EXPIRES_ON),
-        ):
+    """Vouchers in two batches, the second for when the first is used up or past its day; goods in one that does not expire."""
+    for number, _, reward in _numbered():
+        first = reward.units * 6 // 10
+        two = [("A", first, FIRST_BATCH_EXPIRES_ON), ("B", reward.units - first, SECOND_BATCH_EXPIRES_ON)]
+        for part, quantity, expires_on in two if isinstance(reward, Voucher) else [("A", reward.units, None)]:
             yield {
                 "code": f"B{number:03}{part}",
                 "reward": f"R{number:03}",
@@ -158,7 +181,7 @@ def _terminals() -> Iterator[dict[str, Any]]:
 
 def _budget() -> Iterator[dict[str, Any]]:
     """Rewards are budgeted in full: the stock runs out before the money does."""
-    procurement = sum(_cost_minor(voucher) * voucher.units for _, _, voucher in _numbered())
+    procurement = sum(_cost_minor(reward) * reward.units for _, _, reward in _numbered())
     for line, amount in {**PROMOTION_MINOR, "procurement": procurement}.items():
         yield {"line": line, "amount_minor": amount}
 

@@ -1,4 +1,4 @@
-"""Sixty made-up rewards of the sample campaign, all of them e-vouchers: what they are, what they cost, where they work."""
+"""Sixty made-up e-vouchers of the sample campaign: what they are, what they cost, where they work."""
 
 from typing import NamedTuple
 

@@ -58,6 +58,15 @@ def reward_row(code: str = "R1", **given: Any) -> dict[str, Any]:
     return row("rewards", code=code, **{**usual, **given})
 
 
+def goods_row(code: str = "R2", **given: Any) -> dict[str, Any]:
+    """Goods worth 200.00, delivered either way."""
+    usual = {
+        "kind": "goods", "category": "home", "name": f"台灯 Lamp {code}", "description": "一盏台灯", "model": "DL-40",
+        "market_value_minor": 20_000, "unit_cost_minor": 15_000, "lead_time_days": 3,
+    }  # fmt: skip
+    return row("rewards", code=code, **{**usual, **given})
+
+
 def offer_row(code: str = "O1", reward: str = "R1", **given: Any) -> dict[str, Any]:
     """An offer at 1,000 points without limits."""
     return row("offers", code=code, reward=reward, **{"price_points": 1000, **given})

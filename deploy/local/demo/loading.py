@@ -4,7 +4,7 @@ from deploy.local.demo.books import show_books
 from deploy.local.demo.scene import CAMPAIGN, Scene
 
 WORKBOOK = "autumn-campaign.xlsx"
-OFFERS, CUSTOMERS = 60, 2_000
+OFFERS, CUSTOMERS = 72, 2_000
 FEEDS = (("customers", "customers.csv"), ("opening-balances", "opening-balances.csv"), ("earned-points", "earned-points.csv"))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from services.catalog.campaigns.domain import CATEGORIES
+from services.catalog.campaigns.domain import CATEGORIES, WAYS, Way, ways_of
 from shared.languages import Language
 
 FEW_UNITS = 20
@@ -33,7 +33,7 @@ def remaining_of(units: int) -> Remaining:
 
 def listed(content: Mapping[str, Any], language: Language, remaining: Remaining) -> dict[str, Any]:
     """An offer in a list, in one language."""
-    reward, voucher = content["reward"], content["voucher"]
+    reward, voucher, delivery = content["reward"], content["voucher"], ways_of(content)
     return {
         "id": content["offer_id"],
         "version": content["version"],
@@ -45,6 +45,8 @@ def listed(content: Mapping[str, Any], language: Language, remaining: Remaining)
         "category_name": CATEGORIES[reward["category"]][language],
         "brand": reward["brand"],
         "image": reward["image"],
+        "delivery": delivery,
+        "delivery_names": [WAYS[Way(way)][language] for way in delivery],
         "price_points": content["price_points"],
         "market_value": reward["market_value"],
         "face_value": _face_value(voucher),

@@ -62,6 +62,9 @@ class OfferView(BaseModel):
     category_name: str
     brand: str | None
     image: str | None
+    delivery: list[Literal["wallet", "courier", "pickup"]]
+    """The ways in which it can be delivered; goods of one redemption go one way."""
+    delivery_names: list[str]
     price_points: int
     market_value: MoneyView
     face_value: MoneyView | None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from services.catalog.merchants.domain import Merchant, Terminal
@@ -21,7 +22,24 @@ class RewardKind(StrEnum):
     PAPER_VOUCHER = "paper_voucher"
 
 
-DELIVERABLE: frozenset[RewardKind] = frozenset({RewardKind.E_VOUCHER})
+class Way(StrEnum):
+    """A way of delivery: how a reward reaches the customer (F1, F2, F3)."""
+
+    WALLET = "wallet"
+    COURIER = "courier"
+    PICKUP = "pickup"
+
+
+WAYS: Mapping[Way, Text] = {
+    Way.WALLET: {"zh_hans": "放入卡包", "zh_hant": "放入卡包", "en": "Into the wallet"},
+    Way.COURIER: {"zh_hans": "快递送货", "zh_hant": "快遞送貨", "en": "By courier"},
+    Way.PICKUP: {"zh_hans": "网点自提", "zh_hant": "分行自取", "en": "Pickup at a branch"},
+}
+"""What customers read of each way."""
+
+WAYS_OF_GOODS = (Way.COURIER, Way.PICKUP)
+
+DELIVERABLE: frozenset[RewardKind] = frozenset({RewardKind.E_VOUCHER, RewardKind.GOODS})
 """Kinds that fulfillment can hand out. Others may be planned as rewards; an offer of them would be a promise nobody keeps."""
 
 CATEGORIES: Mapping[str, Text] = {
@@ -103,6 +121,8 @@ class Reward:
     image: str | None
     supplier: str | None
     lead_time_days: int
+    delivery: tuple[Way, ...]
+    """How it can reach the customer; nothing for what cannot be handed out yet."""
     voucher: Voucher | None
     """Present exactly when the reward is a voucher."""
 
@@ -165,6 +185,12 @@ class Content:
     merchants: tuple[Merchant, ...]
     terminals: tuple[Terminal, ...]
     budget: tuple[BudgetLine, ...]
+
+
+def ways_of(content: Mapping[str, Any]) -> list[str]:
+    """The ways of delivery in the content of an offer's version; before there were any, only e-vouchers were offered."""
+    ways: list[str] = content["reward"].get("delivery", [Way.WALLET.value])
+    return ways
 
 
 def offer_id(campaign: str, offer: str) -> UUID:

@@ -79,6 +79,7 @@ def _content(campaign: Campaign, offer: Offer, reward: Reward) -> dict[str, Any]
             "model": reward.model,
             "image": reward.image,
             "lead_time_days": reward.lead_time_days,
+            "delivery": [way.value for way in reward.delivery],
             "market_value": {"amount_minor": reward.market_value_minor, "currency": campaign.currency},
         },
         "voucher": _voucher(reward, campaign.currency),

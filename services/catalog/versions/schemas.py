@@ -1,6 +1,7 @@
 """Answers of the routes of versions."""
 
 from datetime import date
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -50,6 +51,7 @@ class RewardInVersion(BaseModel):
     model: str | None
     image: str | None
     lead_time_days: int
+    delivery: list[Literal["wallet", "courier", "pickup"]]
     market_value: Money
 
 
@@ -83,3 +85,4 @@ class OfferVersionView(BaseModel):
     closes_on: date
     reward: RewardInVersion
     voucher: VoucherInVersion | None
+    """Null for goods."""

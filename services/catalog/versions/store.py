@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
@@ -147,7 +148,7 @@ async def put_in_force(conn: AsyncConnection, now: datetime, campaign: Campaign,
     await conn.execute(_PUBLISH_OFFERS, {"campaign": campaign.code, "number": number})
 
 
-async def read_offer_version(conn: AsyncConnection, offer: UUID, number: int) -> Mapping[str, object] | None:
+async def read_offer_version(conn: AsyncConnection, offer: UUID, number: int) -> Mapping[str, Any] | None:
     """What a version of an offer says."""
     row = (await conn.execute(_OFFER_VERSION, {"id": offer, "number": number})).one_or_none()
     return None if row is None else row.content

@@ -19,6 +19,7 @@ from services.catalog.campaigns.domain import (
     OfferNotFound,
     OlderVersion,
     VersionNotFound,
+    ways_of,
 )
 from services.catalog.merchants.store import put_merchants
 from services.catalog.stock.opening import open_supply
@@ -125,4 +126,4 @@ class Versions:
             content = await store.read_offer_version(conn, offer, number)
         if content is None:
             raise OfferNotFound
-        return content
+        return {**content, "reward": {**content["reward"], "delivery": ways_of(content)}}

@@ -5,6 +5,7 @@ import json
 from datetime import date
 
 from services.catalog.campaigns.domain import (
+    WAYS_OF_GOODS,
     Batch,
     BudgetLine,
     Campaign,
@@ -15,11 +16,14 @@ from services.catalog.campaigns.domain import (
     Reward,
     RewardKind,
     Voucher,
+    Way,
 )
 from services.catalog.merchants.domain import Merchant, Terminal
 from services.catalog.workbooks.cells import split_codes
-from services.catalog.workbooks.sheets import Cells, Row
+from services.catalog.workbooks.sheets import SHEETS, Cells, Row
 from shared.languages import LANGUAGES, Text
+
+_OPTIONAL = {sheet.name: {column.name for column in sheet.columns if column.optional} for sheet in SHEETS}
 
 
 def build_content(cells: Cells) -> Content:
@@ -37,8 +41,16 @@ def build_content(cells: Cells) -> Content:
 
 
 def fingerprint(cells: Cells) -> bytes:
-    """SHA-256 of the rows: equal workbooks have equal fingerprints, however the file was packed."""
-    return hashlib.sha256(json.dumps(cells, ensure_ascii=False, sort_keys=True).encode()).digest()
+    """SHA-256 of the rows: equal workbooks have equal fingerprints, however the file was packed.
+
+    An optional column that is empty counts as absent: a workbook that was loaded before there was such a column stays known.
+    """
+    said = {sheet: [_said(sheet, row) for row in rows] for sheet, rows in cells.items()}
+    return hashlib.sha256(json.dumps(said, ensure_ascii=False, sort_keys=True).encode()).digest()
+
+
+def _said(sheet: str, row: Row) -> Row:
+    return {name: value for name, value in row.items() if value is not None or name not in _OPTIONAL[sheet]}
 
 
 def _s(row: Row, name: str) -> str:
@@ -102,8 +114,18 @@ def _reward(row: Row) -> Reward:
         image=_text_or_none(row, "image"),
         supplier=_text_or_none(row, "supplier"),
         lead_time_days=_i(row, "lead_time_days"),
+        delivery=_delivery(kind, row),
         voucher=None if kind is RewardKind.GOODS else _voucher(row),
     )
+
+
+def _delivery(kind: RewardKind, row: Row) -> tuple[Way, ...]:
+    """Goods go every way of goods when the workbook says nothing; paper vouchers go none yet."""
+    if kind is RewardKind.GOODS:
+        said = row.get("delivery")
+        chosen = WAYS_OF_GOODS if said is None else split_codes(str(said))
+        return tuple(way for way in WAYS_OF_GOODS if way in chosen)
+    return (Way.WALLET,) if kind is RewardKind.E_VOUCHER else ()
 
 
 def _voucher(row: Row) -> Voucher:

@@ -72,6 +72,10 @@ def _text(column: Column, value: object) -> str:
         if value not in column.choices:
             raise CellRefused("not-a-choice", choices=", ".join(column.choices))
         return value
+    if column.kind is Kind.CHOICES:
+        if not set(split_codes(value)) <= set(column.choices):
+            raise CellRefused("not-some-choices", choices="; ".join(column.choices))
+        return value
     if len(value) > column.high:
         raise CellRefused("too-long", most=column.high)
     if not is_printable(value):

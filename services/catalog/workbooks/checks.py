@@ -102,6 +102,8 @@ def _rewards(reading: Reading) -> Iterator[WorkbookError]:
                 yield WorkbookError("not-for-goods", "rewards", number, column)
             if not goods and row[column] is None:
                 yield WorkbookError("needed-for-voucher", "rewards", number, column)
+        if row["kind"] not in (None, RewardKind.GOODS) and row["delivery"] is not None:
+            yield WorkbookError("only-for-goods", "rewards", number, "delivery")
         features = [row[f"features_{language}"] for language in LANGUAGES]
         if None in features and any(features):
             yield WorkbookError("languages-incomplete", "rewards", number, f"features_{LANGUAGES[features.index(None)]}")

@@ -109,6 +109,11 @@ DETAILS: Mapping[str, Text] = {
     ),
     "bad-form": _three("格式不对。", "格式不對。", "This does not have the form that is expected."),
     "not-a-choice": _three("只能是：{choices}。", "只能是：{choices}。", "This must be one of: {choices}."),
+    "not-some-choices": _three(
+        "只能是其中一项或多项，以“;”分隔：{choices}。",
+        "只能是其中一項或多項，以「;」分隔：{choices}。",
+        "This must be one or several of these, with “;” between them: {choices}.",
+    ),
     "twice": _three("第 {first} 行已有相同的内容。", "第 {first} 列已有相同的內容。", "Row {first} has this already."),
     "unknown-reference": _three(
         "工作表 {target} 中没有“{value}”。",
@@ -119,6 +124,7 @@ DETAILS: Mapping[str, Text] = {
     "outside-campaign": _three("超出活动期间。", "超出活動期間。", "This lies outside the campaign's days."),
     "needed-for-voucher": _three("礼券必须填写此栏。", "禮券必須填寫此欄。", "A voucher needs this."),
     "not-for-goods": _three("商品不填写此栏。", "商品不填寫此欄。", "Goods do not have this."),
+    "only-for-goods": _three("只有商品填写此栏。", "只有商品填寫此欄。", "Only goods have this."),
     "languages-incomplete": _three(
         "三种语言须同时填写或同时留空。", "三種語言須同時填寫或同時留空。", "Fill in all three languages or none."
     ),

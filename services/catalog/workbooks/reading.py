@@ -151,7 +151,7 @@ class _SheetReader:
             else:
                 names[position] = name
         for column in self.sheet.columns:
-            if column.name not in names.values():
+            if column.name not in names.values() and not column.optional:
                 self._error("column-missing", 1, column.name)
         return names
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.catalog.campaigns.domain import BUDGET_LINES, CATEGORIES, RewardKind
+from services.catalog.campaigns.domain import BUDGET_LINES, CATEGORIES, WAYS_OF_GOODS, RewardKind
 from shared.languages import LANGUAGES
 
 Cell = str | int | None
@@ -31,6 +31,8 @@ class Kind(StrEnum):
     CODES = "codes"
     """Codes with `;` between them."""
     CHOICE = "choice"
+    CHOICES = "choices"
+    """Some of the choices, with `;` between them."""
     WHOLE = "whole"
     DAY = "day"
 
@@ -49,6 +51,8 @@ class Column:
     references: str | None = None
     """The sheet whose `code` column must hold what stands here."""
     pattern: str | None = None
+    optional: bool = False
+    """Whether the whole column may be absent, as it is in workbooks that are older than it; then it is empty everywhere."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ SHEETS: tuple[Sheet, ...] = (
             _text("image", 200, required=False, pattern=r"(https://|/)[!-~]+"),
             _text("supplier", 80, required=False),
             _whole("lead_time_days", 0, DAYS_MAX),
+            Column("delivery", Kind.CHOICES, required=False, choices=tuple(WAYS_OF_GOODS), optional=True),
             _whole("face_value_minor", 1, MINOR_MAX, required=False),
             _whole("valid_days", 1, DAYS_MAX, required=False),
             Column("merchants", Kind.CODES, required=False, high=4_000, references="merchants"),

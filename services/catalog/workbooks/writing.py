@@ -8,13 +8,13 @@ import xlsxwriter  # type: ignore[import-untyped]  # ships no types
 
 from services.catalog.workbooks.sheets import SHEETS, Cell, Cells, Column, Kind
 
-_WIDTHS = {Kind.CODE: 14, Kind.CODES: 24, Kind.CHOICE: 14, Kind.WHOLE: 16, Kind.DAY: 14, Kind.TEXT: 28}
+_WIDTHS = {Kind.CODE: 14, Kind.CODES: 24, Kind.CHOICE: 14, Kind.CHOICES: 18, Kind.WHOLE: 16, Kind.DAY: 14, Kind.TEXT: 28}
 # A fixed date of making, so that equal content gives equal bytes.
 _MADE_AT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def write_workbook(cells: Cells) -> bytes:
-    """The workbook with the columns of `SHEETS`, one row under another. Optional sheets without rows are left out."""
+    """The workbook with the columns of `SHEETS`, row by row; optional sheets and columns without content are left out."""
     out = io.BytesIO()
     workbook = xlsxwriter.Workbook(
         out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
@@ -28,11 +28,12 @@ def write_workbook(cells: Cells) -> bytes:
             continue
         page = workbook.add_worksheet(sheet.name)
         page.freeze_panes(1, 1)
-        for position, column in enumerate(sheet.columns):
+        shown = [column for column in sheet.columns if not column.optional or any(row.get(column.name) for row in rows)]
+        for position, column in enumerate(shown):
             page.write_string(0, position, column.name, heading)
             page.set_column(position, position, _WIDTHS[column.kind])
             for number, row in enumerate(rows, start=1):
-                _write(page, number, position, column, row[column.name], day)
+                _write(page, number, position, column, row.get(column.name), day)
     workbook.close()
     return out.getvalue()
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from samples.build import CODE, WORKBOOK
@@ -49,7 +50,7 @@ async def test_pages_follow_each_other_by_price_without_gap_or_repeat(shop: Cata
         cursor = page["next"]
         if cursor is None:
             break
-    assert len(seen) == 60
+    assert len(seen) == 72
     assert seen == sorted(set(seen))
 
 
@@ -89,6 +90,35 @@ async def test_one_offer_is_shown_with_its_terms_in_the_callers_language(shop: C
     assert (await get(shop, path, lang="zh-Hant")).json()["voucher"]["terms"].startswith("自發放之日起 60 天")
     assert (await get(shop, path)).json()["category_name"] == "餐饮美食"
     assert (await get(shop, f"/v1/offers/{offer_id(CODE, 'O999')}")).status_code == 404
+
+
+@pytest.mark.proves("K9", "K1")
+async def test_offers_say_how_they_are_delivered(shop: Catalog) -> None:
+    items = (await get(shop, f"/v1/campaigns/{CODE}/offers", limit=100, lang="en")).json()["items"]
+    ways = {item["code"]: (item["kind"], item["delivery"], item["delivery_names"]) for item in items}
+    assert ways["O001"] == ("e_voucher", ["wallet"], ["Into the wallet"])
+    assert ways["O061"] == ("goods", ["courier", "pickup"], ["By courier", "Pickup at a branch"])
+    assert ways["O062"] == ("goods", ["courier"], ["By courier"])
+    assert ways["O067"] == ("goods", ["pickup"], ["Pickup at a branch"])
+    goods = (await get(shop, f"/v1/offers/{offer_id(CODE, 'O061')}", lang="zh-Hant")).json()
+    assert (goods["delivery_names"], goods["voucher"], goods["face_value"]) == (["快遞送貨", "分行自取"], None, None)
+    assert (goods["model"], goods["features"]) == ("WP-15", "15 瓦，圓形，直徑十公分。")
+    assert await names(shop, q="projector", lang="en") == ["Portable projector"]
+
+
+@pytest.mark.proves("K9")
+async def test_a_version_from_before_there_were_ways_of_delivery_goes_into_the_wallet(
+    shop: Catalog, catalog_database: TestDatabase
+) -> None:
+    path = f"/internal/v1/offers/{offer_id(CODE, 'O001')}/versions/1"
+    before = (await shop.client.get(path, headers=shop.issuer.service())).json()
+    with psycopg.connect(catalog_database.superuser_url) as conn:
+        conn.execute("SET session_replication_role = replica")
+        conn.execute("UPDATE offer_versions SET content = content #- '{reward,delivery}'")
+    after = (await shop.client.get(path, headers=shop.issuer.service())).json()
+    assert before == after
+    assert after["reward"]["delivery"] == ["wallet"]
+    assert (await get(shop, f"/v1/offers/{offer_id(CODE, 'O001')}")).json()["delivery"] == ["wallet"]
 
 
 async def test_open_campaigns_are_listed(shop: Catalog) -> None:

@@ -16,7 +16,7 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.catalog.campaigns.domain import BUDGET_LINES, RewardKind
+from services.catalog.campaigns.domain import BUDGET_LINES, RewardKind, Way
 from services.catalog.workbooks import checks, reading
 from services.catalog.workbooks.building import build_content, fingerprint
 from services.catalog.workbooks.cells import is_printable
@@ -28,6 +28,7 @@ from shared.languages import LANGUAGES
 from tests.support.catalog import (
     batch_row,
     campaign_row,
+    goods_row,
     merchant_row,
     offer_row,
     reward_row,
@@ -61,7 +62,8 @@ def position(sheet: str, column: str) -> int:
 
 def set_cell(sheet: str, line: int, column: str, value: Any) -> Callable[[openpyxl.Workbook], None]:
     def change(workbook: openpyxl.Workbook) -> None:
-        workbook[sheet].cell(line, position(sheet, column)).value = value
+        names = [cell.value for cell in workbook[sheet][1]]
+        workbook[sheet].cell(line, names.index(column) + 1).value = value
 
     return change
 
@@ -137,14 +139,61 @@ def test_one_fault_is_one_error_at_its_place(sheets: dict[str, Any], expected: t
 
 
 @pytest.mark.proves("K1", "K2")
-def test_goods_may_be_planned_but_not_offered_while_nobody_can_deliver_them() -> None:
-    plain = {"face_value_minor": None, "valid_days": None, "merchants": None, "terms": None}
-    goods = reward_row("R2", kind="goods", **plain)
-    assert parse_workbook(write_workbook(workbook_cells(rewards=[reward_row(), goods])))
-    offered = workbook_cells(rewards=[reward_row(), goods], offers=[offer_row(reward="R2")])
+def test_paper_vouchers_may_be_planned_but_not_offered_while_nobody_can_deliver_them() -> None:
+    paper = reward_row("R2", kind="paper_voucher")
+    content = build_content(parse_workbook(write_workbook(workbook_cells(rewards=[reward_row(), paper]))).cells)
+    assert [reward.delivery for reward in content.rewards] == [(Way.WALLET,), ()]
+    offered = workbook_cells(rewards=[reward_row(), paper], offers=[offer_row(reward="R2")])
     assert places(errors_of(write_workbook(offered))) == [("offers", 2, "reward", "not-deliverable")]
-    with_days = workbook_cells(rewards=[reward_row(), reward_row("R2", kind="goods", **{**plain, "valid_days": 3})])
-    assert places(errors_of(write_workbook(with_days))) == [("rewards", 3, "valid_days", "not-for-goods")]
+
+
+@pytest.mark.proves("C6", "K1", "K2")
+@pytest.mark.parametrize(
+    ("said", "ways"),
+    [
+        (None, (Way.COURIER, Way.PICKUP)),
+        ("courier", (Way.COURIER,)),
+        ("pickup", (Way.PICKUP,)),
+        ("pickup; courier", (Way.COURIER, Way.PICKUP)),
+    ],
+)
+def test_goods_may_be_offered_and_say_how_they_can_be_delivered(said: str | None, ways: tuple[Way, ...]) -> None:
+    cells = workbook_cells(rewards=[reward_row(), goods_row("R2", delivery=said)], offers=[offer_row(), offer_row("O2", "R2")])
+    parsed = parse_workbook(write_workbook(cells))
+    assert parsed.cells == cells
+    assert [reward.delivery for reward in build_content(parsed.cells).rewards] == [(Way.WALLET,), ways]
+
+
+@pytest.mark.proves("C6", "X4")
+@pytest.mark.parametrize(
+    ("reward", "expected"),
+    [
+        (goods_row("R2", delivery="drone"), ("rewards", 3, "delivery", "not-some-choices")),
+        (goods_row("R2", delivery="courier; COURIER"), ("rewards", 3, "delivery", "not-some-choices")),
+        (goods_row("R2", delivery="courier;"), ("rewards", 3, "delivery", "not-some-choices")),
+        (goods_row("R2", delivery="wallet"), ("rewards", 3, "delivery", "not-some-choices")),
+        (reward_row("R2", delivery="courier"), ("rewards", 3, "delivery", "only-for-goods")),
+        (reward_row("R2", kind="paper_voucher", delivery="pickup"), ("rewards", 3, "delivery", "only-for-goods")),
+        (goods_row("R2", valid_days=3), ("rewards", 3, "valid_days", "not-for-goods")),
+        (goods_row("R2", terms_en="Use it"), ("rewards", 3, "terms_en", "not-for-goods")),
+    ],
+)
+def test_a_wrong_way_of_delivery_is_named(reward: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    assert places(errors_of(write_workbook(workbook_cells(rewards=[reward_row(), reward])))) == [expected]
+
+
+@pytest.mark.proves("C6")
+def test_a_workbook_from_before_there_were_ways_of_delivery_loads_and_is_the_same_workbook() -> None:
+    cells = workbook_cells(rewards=[reward_row(), goods_row("R2")])
+    body = write_workbook(cells)
+    header = [cell.value for cell in openpyxl.load_workbook(io.BytesIO(body))["rewards"][1]]
+    assert "delivery" not in header
+    parsed = parse_workbook(body)
+    older = {**cells, "rewards": [{k: v for k, v in found.items() if k != "delivery"} for found in cells["rewards"]]}
+    assert fingerprint(older) == fingerprint(parsed.cells) == fingerprint(cells)
+    assert write_workbook(older) == body
+    assert build_content(older) == build_content(parsed.cells)
+    assert fingerprint(workbook_cells(rewards=[reward_row(), goods_row("R2", delivery="courier")])) != fingerprint(cells)
 
 
 @pytest.mark.parametrize(
@@ -327,6 +376,8 @@ DAYS = st.dates(dt.date(2026, 1, 1), dt.date(2030, 12, 31)).map(dt.date.isoforma
 def value_of(column: Column, data: st.DataObject, codes: Mapping[str, Sequence[str]]) -> Any:
     if not column.required and data.draw(st.booleans()):
         return None
+    if column.kind is Kind.CHOICES:
+        return ";".join(data.draw(st.lists(st.sampled_from(column.choices), min_size=1, unique=True)))
     if column.references is not None:
         chosen = data.draw(st.lists(st.sampled_from(codes[column.references]), min_size=1, max_size=3))
         return "; ".join(chosen) if column.kind is Kind.CODES else chosen[0]
@@ -349,7 +400,7 @@ def rows_of(sheet: str, codes: Sequence[str], data: st.DataObject, known: Mappin
 
 
 def made_consistent(cells: dict[str, list[dict[str, Any]]]) -> Cells:
-    """What chance does not know: windows go forward, vouchers are whole, only deliverable rewards are offered."""
+    """What chance does not know: windows go forward, vouchers are whole, what is delivered is goods."""
     cells["campaign"][0].update(opens_on="2026-01-01", closes_on="2030-12-31")
     for merchant in cells["merchants"]:
         merchant.update(accepts_vouchers="yes", contract_from="2026-01-01", contract_until="2030-12-31")
@@ -361,6 +412,8 @@ def made_consistent(cells: dict[str, list[dict[str, Any]]]) -> Cells:
         for column in (*checks.VOUCHER_COLUMNS, *(f"features_{language}" for language in LANGUAGES)):
             reward[column] = reward[column] if reward[column] is not None else template[column] or "x"
         reward["merchants"] = cells["merchants"][0]["code"]
+        if reward["delivery"] is not None:
+            reward.update(dict.fromkeys(checks.VOUCHER_COLUMNS), kind="goods")
     return cells
 
 
