@@ -32,17 +32,29 @@ def principal_from(claims: dict[str, Any]) -> Principal:
     kind = claims["kind"]
     if kind not in ("customer", "staff", "merchant", "service"):
         raise ValueError("kind")
-    if kind == "merchant" and not (claims.get("merchant") and claims.get("terminal")):
+    person, branch, merchant, terminal = (_word(claims, name) for name in ("person", "branch", "merchant", "terminal"))
+    if kind == "merchant" and not (merchant and terminal):
         raise ValueError("merchant")
+    roles = claims.get("roles", ())
+    if isinstance(roles, str):
+        raise TypeError("roles")
     return Principal(
         kind=kind,
         issuer=str(claims["iss"]),
         subject=str(claims["sub"]),
         client_id=str(claims["client_id"]),
         scopes=frozenset(str(claims.get("scope", "")).split()),
-        roles=frozenset(str(role) for role in claims.get("roles", ())),
-        person=claims.get("person"),
-        branch=claims.get("branch"),
-        merchant=claims.get("merchant"),
-        terminal=claims.get("terminal"),
+        roles=frozenset(str(role) for role in roles),
+        person=person,
+        branch=branch,
+        merchant=merchant,
+        terminal=terminal,
     )
+
+
+def _word(claims: dict[str, Any], name: str) -> str | None:
+    """A claim that is text where it is there: two people are told apart by one of them, and tills by two others."""
+    value = claims.get(name)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(name)
+    return value

@@ -46,7 +46,7 @@ def as_seen(answer: httpx.Response) -> tuple[int, bytes, Mapping[str, str]]:
     return answer.status_code, told, {n: v for n, v in answer.headers.items() if n != "content-length"}
 
 
-@pytest.mark.proves("G39", "G40", "X2")
+@pytest.mark.proves("G38", "G39", "G40", "X2")
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 async def test_nobody_calls_without_a_token_of_ours(world: World, route: Route) -> None:
     sample = route.sample(world)

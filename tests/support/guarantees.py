@@ -136,6 +136,14 @@ PROMISES: Mapping[str, tuple[str, str]] = {
         "The services work through PgBouncer in transaction mode without prepared statements: nothing of theirs outlives a"
         " transaction.",
     ),
+    "G38": (
+        "Only tokens of ours, and not for long",
+        "A token is signed with EdDSA, ES256 or PS256 by the bank's identity provider, for this audience, for ten minutes at"
+        " most, and has an id of its own; anything else is refused on every route. What was checked is remembered for a minute"
+        " and forgotten when the provider changes its keys, which needs no restart. While the provider is away its last keys"
+        " serve for an hour, then nobody is let in. Tokens are not bound to their sender; decision 0012 says what stands"
+        " instead.",
+    ),
     "G39": (
         "Somebody else's is like absent",
         "Another customer's, merchant's or till's object is answered exactly like one that does not exist.",
@@ -143,6 +151,11 @@ PROMISES: Mapping[str, tuple[str, str]] = {
     "G40": (
         "Every route says who may call it",
         "A route that does not say stops the start. A caller without the scope or role is refused, whatever else they may do.",
+    ),
+    "G41": (
+        "Two people",
+        "A parked task runs again when one person asked and another one agreed, within a day, to the task as it was. People"
+        " are told apart by who they are and not by how they signed in. SQL of the service's own role does not get around it.",
     ),
     "G42": (
         "Input is read strictly",

@@ -1,6 +1,9 @@
 """A running suite with somebody in it: two customers, vouchers, a use, and a token for every kind of caller."""
 
+import base64
+import hmac
 import itertools
+import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -147,10 +150,25 @@ class World:
             "a token for another audience": bearer(self.issuer.token(*kind, scope=scope, aud="another")),
             "a token of another issuer": bearer(self.issuer.token(*kind, scope=scope, iss="https://another.test")),
             "a token that was changed": bearer(f"{head}.{body[:-2]}AA.{signature}"),
+            "a token without an id of its own": bearer(self.issuer.token(*kind, scope=scope, jti=None)),
+            "a token that lives too long": bearer(self.issuer.token(*kind, scope=scope, seconds=3600)),
+            "a token that says it needs no signature": bearer(f"{_part({'alg': 'none', 'kid': 'test'})}.{body}."),
+            "a token signed with what everybody can read": bearer(_signed_with_the_public_key(self.issuer, body)),
             "a token without a signature": bearer(f"{head}.{body}."),
             "another scheme": {"Authorization": f"Basic {good}"},
             "no words": {"Authorization": "Bearer "},
         }
+
+
+def _part(value: dict[str, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def _signed_with_the_public_key(issuer: Issuer, body: str) -> str:
+    """HS256 with the published key as the password."""
+    signed = f"{_part({'alg': 'HS256', 'kid': 'test'})}.{body}"
+    signature = hmac.digest(issuer.key.as_pem(private=False), signed.encode(), "sha256")
+    return f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
 @asynccontextmanager

@@ -91,6 +91,7 @@ async def accepted(by: TokenVerifier, raw: str) -> bool:
     return True
 
 
+@pytest.mark.proves("G38")
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 @pytest.mark.parametrize(("kind", "alg"), [("Ed25519", "EdDSA"), ("Ed25519", "Ed25519"), ("P-256", "ES256"), ("RSA", "PS256")])
 async def test_a_token_signed_with_an_allowed_algorithm_is_believed(kind: str, alg: str) -> None:
@@ -99,6 +100,7 @@ async def test_a_token_signed_with_an_allowed_algorithm_is_believed(kind: str, a
     assert (who.kind, who.subject, who.scopes, who.actor) == ("customer", "c-1", {"points:read"}, "customer:c-1")
 
 
+@pytest.mark.proves("G38")
 @pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 async def test_no_other_algorithm_is_believed() -> None:
     rsa, ec = key("RSA"), key("P-256")
@@ -112,6 +114,7 @@ async def test_no_other_algorithm_is_believed() -> None:
     assert not await accepted(verifier(Keys(ec)), f"{part({'alg': 'none', 'kid': ec.kid})}.{body}.")
 
 
+@pytest.mark.proves("G38")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -134,6 +137,13 @@ async def test_no_other_algorithm_is_believed() -> None:
         {"kind": "administrator"},
         {"kind": "merchant", "merchant": "M1"},
         {"kind": "staff", "roles": 5},
+        {"kind": "staff", "roles": "administrator"},
+        {"kind": "staff", "roles": ["agent"], "person": 5},
+        {"kind": "staff", "roles": ["agent"], "branch": ["B001"]},
+        {"kind": "merchant", "merchant": "M1", "terminal": 1},
+        {"aud": ["another", "one more"]},
+        {"exp": int(time.time()) + 601, "iat": int(time.time())},
+        {"jti": ""},
     ],
 )
 async def test_a_token_that_lacks_or_bends_a_claim_is_not_believed(changes: dict[str, Any]) -> None:
@@ -141,6 +151,7 @@ async def test_a_token_that_lacks_or_bends_a_claim_is_not_believed(changes: dict
     assert not await accepted(verifier(Keys(signer)), token(signer, **changes))
 
 
+@pytest.mark.proves("G38")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -153,6 +164,7 @@ async def test_what_is_no_token_is_refused_and_never_an_error(raw: str | None) -
         await verifier(Keys(key())).verify(raw)
 
 
+@pytest.mark.proves("G38")
 async def test_a_changed_token_is_not_believed() -> None:
     signer, other = key(), key()
     head, _, signature = token(signer).split(".")
@@ -161,6 +173,7 @@ async def test_a_changed_token_is_not_believed() -> None:
     assert not await accepted(verifier(Keys(signer)), token(other))
 
 
+@pytest.mark.proves("G38")
 async def test_a_believed_token_is_remembered_for_a_minute_and_not_past_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, signer = Time(monkeypatch), key()
     by, checks = verifier(Keys(signer)), []
@@ -175,6 +188,7 @@ async def test_a_believed_token_is_remembered_for_a_minute_and_not_past_its_end(
     assert len(checks) == 2
 
 
+@pytest.mark.proves("G38")
 async def test_a_remembered_token_ends_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, signer = Time(monkeypatch), key()
     by = verifier(Keys(signer))
@@ -185,6 +199,7 @@ async def test_a_remembered_token_ends_with_itself(monkeypatch: pytest.MonkeyPat
     assert not await accepted(by, raw)
 
 
+@pytest.mark.proves("G38")
 async def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED_TOKENS_MAX", 3)
     signer = key()
@@ -194,6 +209,7 @@ async def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(by._remembered) == 3
 
 
+@pytest.mark.proves("G38")
 async def test_a_new_key_is_found_without_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, old, new = Time(monkeypatch), key(kid="old"), key(kid="new")
     source = Keys(old)
@@ -205,6 +221,7 @@ async def test_a_new_key_is_found_without_a_restart(monkeypatch: pytest.MonkeyPa
     assert await accepted(by, token(old))
 
 
+@pytest.mark.proves("G38")
 @pytest.mark.parametrize("kid", ["old", "new"])
 async def test_a_key_that_is_gone_takes_the_remembered_tokens_with_it(monkeypatch: pytest.MonkeyPatch, kid: str) -> None:
     """Also when the new key carries the name of the old one."""
@@ -249,6 +266,7 @@ async def test_one_caller_who_goes_away_does_not_stop_the_fetch_for_the_others()
     assert await second
 
 
+@pytest.mark.proves("G38")
 @pytest.mark.parametrize(
     ("failure", "document"),
     [
@@ -277,6 +295,18 @@ async def test_while_the_issuer_fails_the_known_keys_serve_for_an_hour_and_then_
     source.failure = source.document = None
     clock.passed = 3800
     assert await accepted(by, raw)
+
+
+@pytest.mark.proves("G38")
+async def test_while_no_keys_could_be_had_yet_nobody_is_let_in_and_the_fault_is_not_the_callers() -> None:
+    signer = key()
+    source = Keys(signer)
+    source.failure = httpx.ConnectError("down")
+    async with client_of(new_app(source)) as client:
+        for _ in range(2):
+            answer = await client.get("/v1/mine", headers=bearer(token(signer)))
+            assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (503, "dependency-unavailable")
+            assert int(answer.headers["retry-after"]) > 0
 
 
 async def test_an_issuer_that_hangs_does_not_hold_up_who_has_good_keys(monkeypatch: pytest.MonkeyPatch) -> None:
