@@ -1,11 +1,12 @@
 # Every verb of this checkout; bare `make` prints them. Needs Python 3.11 or newer and make, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo migrate test journeys proves soak pgbouncer-test lint ci openapi requirements clean bench bench-quick
+.PHONY: help setup setup-dev up demo migrate test journeys compose-up compose-down compose-test proves soak pgbouncer-test lint ci openapi requirements clean bench bench-quick
 
 PYTHON ?= python3
 BIN := .venv/bin
 # The longest files first: two processes share them, and neither should wait for the other at the end.
 TESTS := recovery generated concurrency integration contract architecture unit
+COMPOSE := $(shell command -v docker-compose || echo docker compose)
 COMPILE = UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 	--python-version 3.11 pyproject.toml
 POOLED := shared catalog redemption fulfillment
@@ -26,6 +27,18 @@ demo: setup ## play a story from the workbook to the till, check every number, a
 migrate: setup ## bring the databases to this code's schema
 	@$(BIN)/python -m deploy.local.cli migrate
 
+##@ Run it in containers
+compose-up: setup ## start everything in containers; HUANGOU_STATE=.huangou/containers points the huangou command at it
+	@$(COMPOSE) up --detach --build
+	@mkdir -p -m 700 .huangou/containers
+	@umask 077 && $(COMPOSE) run --rm --no-deps -T --entrypoint cat keys /run/keys/installation/installation.json \
+		> .huangou/containers/installation.json
+	@echo "Everything is up: the console is on http://127.0.0.1:8100. Now for example:"
+	@echo "  HUANGOU_STATE=.huangou/containers .venv/bin/huangou import samples/autumn-campaign.xlsx --publish"
+
+compose-down: ## stop the containers; data stays in their volumes
+	@$(COMPOSE) down
+
 ##@ Change it
 setup-dev:
 	@$(PYTHON) deploy/local/setup.py dev
@@ -35,6 +48,10 @@ test: setup-dev ## run the tests, within ten minutes
 
 journeys: setup-dev ## play journeys and the README's tour on the running suite
 	@$(BIN)/python -m pytest tests/journeys
+
+compose-test: setup-dev ## play the journeys on the suite in containers, where Docker answers
+	@if docker info > /dev/null 2>&1; then HUANGOU_TEST_COMPOSE=1 $(BIN)/python -m pytest tests/journeys; \
+	else echo "Docker does not answer here, so the journeys in containers are skipped."; fi
 
 proves: test ## print every requirement and promise with the tests that prove it, and write docs/guarantees.md
 	@$(BIN)/python -m tests.support.guarantees

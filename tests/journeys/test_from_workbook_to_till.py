@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from deploy.local.speaking import Speaker
-from tests.journeys.conftest import CAMPAIGN, SAMPLES, Machine
+from tests.journeys.conftest import CAMPAIGN, SAMPLES
+from tests.journeys.machines import Machine
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +101,8 @@ async def _code(speaker: Speaker) -> str:
 def test_reconcile_finds_nothing_and_then_the_damage_that_is_done_behind_its_back(loaded: Machine) -> None:
     done = loaded.huangou("reconcile")
     assert (done.returncode, "everything fits" in done.stdout) == (0, True), done.stdout
+    if not loaded.has_database_at_hand:
+        pytest.skip("nothing was found; damage cannot be done here, since the containers' database is out of reach")
     with psycopg.connect(loaded.suite.database_url("catalog", "owner")) as conn:
         batch = conn.execute("UPDATE stock_batches SET consumed = consumed + 1 WHERE code = 'B050A' RETURNING id").fetchone()
     try:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from deploy.local.suite import CHECKOUT, Ports
-from tests.journeys.conftest import Machine
+from tests.journeys.machines import Machine
 
 TOUR = re.compile(r"<!-- tour -->\s*```sh\n(.*?)```", re.DOTALL)
 
