@@ -7,6 +7,8 @@ from fastapi import Request, Response
 
 from shared.errors import DomainError, FieldError
 from shared.languages import Language, choose
+from shared.measuring import template_of
+from shared.metrics import REFUSALS
 from shared.problems import Catalogue, ProblemType, body_of, response_of
 from shared.telemetry import current_trace_id
 
@@ -25,6 +27,7 @@ def problem_answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer for one kind of problem."""
+    REFUSALS.labels(kind.code, template_of(request.scope)).inc()
     language = language_of(request)
     catalogue: Catalogue = request.app.state.catalogue
     errors = [

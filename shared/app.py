@@ -13,10 +13,12 @@ from starlette.exceptions import HTTPException
 
 from shared.answers import problem_answer, refusal_answer
 from shared.database import DatabaseUnavailable, Overloaded, is_down, is_retryable
-from shared.documents import DocumentedApp, name_operation
+from shared.documents import name_operation
 from shared.errors import DomainError, FieldError
 from shared.identity import TokenVerifier, allow_anyone, refuse_routes_without_policy
 from shared.identity.policy import api_routes
+from shared.measuring import MeasuredApp
+from shared.metrics import OVERLOADED
 from shared.problems import INTERNAL, MALFORMED, MEDIA, METHOD_NOT_ALLOWED, NOT_FOUND, TOO_LARGE, VALIDATION, Catalogue
 from shared.strict_json import JSON_BYTES_MAX, StrictRoute
 from shared.telemetry import TELEMETRY
@@ -79,7 +81,7 @@ def build_app(
         async with lifespan(app):
             yield
 
-    app = DocumentedApp(
+    app = MeasuredApp(
         title=title,
         description=description,
         version="1",
@@ -94,7 +96,7 @@ def build_app(
     app.state.catalogue = catalogue
     for router in routers:
         _refuse_routes_without_limit(router)
-    for router in [*routers, health_router(ready)]:
+    for router in [*routers, health_router(_with_keys(ready, tokens))]:
         app.router.routes.extend(router.routes)
     refuse_routes_without_policy(app)
     app.add_exception_handler(DomainError, _domain_error)
@@ -108,6 +110,15 @@ def _refuse_routes_without_limit(router: APIRouter) -> None:
     loose = [getattr(route, "path", repr(route)) for route in router.routes if not isinstance(route, StrictRoute)]
     if loose:
         raise RuntimeError(f"these routes do not come from new_router(): {', '.join(loose)}")
+
+
+def _with_keys(ready: Ready, tokens: TokenVerifier) -> Ready:
+    """Who cannot check a token cannot serve."""
+
+    async def checks() -> dict[str, bool]:
+        return {**await ready(), "keys": await tokens.has_keys()}
+
+    return checks
 
 
 def health_router(ready: Ready) -> APIRouter:
@@ -186,6 +197,7 @@ async def _unexpected_error(request: Request, error: Exception) -> Response:
     if is_down(error):
         return await _domain_error(request, DatabaseUnavailable())
     if is_retryable(error):  # the retries are used up: too many want the same rows
+        OVERLOADED.labels("locks").inc()
         return await _domain_error(request, Overloaded())
     log.error(
         "request_failed",

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from shared.database import RETRIES_MAX, Overloaded, in_transaction, is_data_error, is_retryable
-from shared.metrics import BATCH_SIZE
+from shared.metrics import BATCH_SIZE, OVERLOADED
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -49,6 +49,7 @@ class Batcher(Generic[C, R]):
         if in_transaction():
             raise RuntimeError("a batched command has a transaction of its own; submit it outside")
         if self._closed or len(self._waiting) >= self._waiting_max:
+            OVERLOADED.labels("queue").inc()
             raise Overloaded
         outcome: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, outcome))

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from time import perf_counter
 from typing import Any, TypeVar
 
 from psycopg import errors as pg
@@ -18,9 +19,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.errors import DomainError
+from shared.metrics import OVERLOADED, POOL_WAITS
 
 RETRIES_MAX = 3
 POOL_WAIT_SECONDS = 1.0
+POOL_WAIT_NOTED_SECONDS = 0.01
 CONNECT_SECONDS = 2
 
 NAMES = {
@@ -136,12 +139,17 @@ class Database:
         await self.engine.dispose()
 
     async def _connect(self) -> AsyncConnection:
+        began = perf_counter()
         try:
             return await self.engine.connect()
         except PoolTimeout as error:
+            OVERLOADED.labels("pool").inc()
             raise Overloaded from error
         except DBAPIError as error:
             raise DatabaseUnavailable from error
+        finally:
+            if perf_counter() - began > POOL_WAIT_NOTED_SECONDS:
+                POOL_WAITS.inc()
 
     async def _undo(self, conn: AsyncConnection, error: BaseException) -> None:
         if is_down(error):

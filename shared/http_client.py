@@ -143,6 +143,8 @@ class ServiceClient:
         self._token = token
         self._client = client
         self._breaker = Breaker()
+        for outcome in ("answered", "refused", "failed", "not sent", "unknown"):
+            CALLS.labels(name, outcome)
 
     async def get(self, path: str, **query: Any) -> Any:
         """Read. Raises NotSent, OutcomeUnknown or Refused."""

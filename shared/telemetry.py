@@ -1,20 +1,18 @@
-"""Traces and HTTP metrics: FastAPI records them itself, here they get somewhere to go."""
+"""Traces: FastAPI records them itself, here they get somewhere to go."""
 
-from opentelemetry import metrics, trace
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-TELEMETRY = {"logs": False, "operation_spans": False}
-"""For `FastAPI(telemetry=…)`: its log records would hold the texts of exceptions, its inner spans cost more than they tell."""
+TELEMETRY = {"logs": False, "metrics": False, "operation_spans": False}
+"""For `FastAPI(telemetry=…)`: its log records would hold the texts of exceptions, its inner spans cost more than they tell, and
+its metrics cost ten times what counting them here does (`shared.measuring`)."""
 
 
 def configure_telemetry(*, service: str, otlp_endpoint: str | None) -> None:
-    """Serve HTTP metrics through /metrics, and send spans to a collector where one is named. Once a process."""
+    """Send spans to a collector where one is named. Once a process."""
     resource = Resource.create({"service.name": service})
-    metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()]))
     tracer = TracerProvider(resource=resource)
     if otlp_endpoint is not None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - slow to import

@@ -5,6 +5,7 @@ from functools import partial
 from uuid import UUID
 
 from services.redemption.customers.use_cases import index_names_claimed
+from services.redemption.measures import MEASURES
 from services.redemption.parts import Parts, make_parts
 from services.redemption.points.use_cases import expire_claimed
 from services.redemption.reconciliation.use_cases import EVERY_SECONDS as RECONCILE_EVERY_SECONDS
@@ -59,7 +60,7 @@ _UseCase = Callable[[Parts, Sequence[Claim]], Awaitable[Mapping[UUID, Again] | N
 
 def make_worker(parts: Parts) -> Worker:
     """The worker, ready to run."""
-    return Worker(parts.database, parts.tasks, parts.clock, lanes(parts), SCHEDULES)
+    return Worker(parts.database, parts.tasks, parts.clock, lanes(parts), SCHEDULES, MEASURES)
 
 
 def main() -> None:

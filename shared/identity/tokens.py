@@ -17,6 +17,7 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import KeySet
 
 from shared.identity.principal import Principal, principal_from
+from shared.metrics import IDENTITY_KEYS
 from shared.problems import InvalidToken, NeighbourUnavailable
 
 ALGORITHMS = ["EdDSA", "Ed25519", "ES256", "PS256"]
@@ -25,6 +26,7 @@ REMEMBERED_TOKENS_MAX = 20_000
 KEYS_FRESH_SECONDS = 300.0
 KEYS_USABLE_SECONDS = 3600.0
 KEYS_ASKED_AGAIN_SECONDS = 5.0
+KEYS_WAITED_FOR_SECONDS = 2.0
 CLOCK_SKEW_SECONDS = 30
 LIFETIME_SECONDS_MAX = 600
 TOKEN_CHARACTERS_MAX = 8192
@@ -68,6 +70,7 @@ class TokenVerifier:
         self._asked_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
         self._remembered: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+        IDENTITY_KEYS.set_function(lambda: len(self._key_ids) if self._keys_are_usable() else 0)
 
     async def verify(self, authorization: str | None) -> Principal:
         """The principal of a bearer token. Raises InvalidToken, or NeighbourUnavailable while no keys could be had yet."""
@@ -88,6 +91,15 @@ class TokenVerifier:
         while len(self._remembered) > REMEMBERED_TOKENS_MAX:
             self._remembered.popitem(last=False)
         return principal
+
+    async def has_keys(self) -> bool:
+        """Whether tokens can be checked, now or in a moment: asks the issuer when no keys are there yet (G53)."""
+        try:
+            async with asyncio.timeout(KEYS_WAITED_FOR_SECONDS):
+                await self._current_keys()
+        except (NeighbourUnavailable, InvalidToken, TimeoutError):
+            return False
+        return True
 
     async def _checked_claims(self, token: str) -> dict[str, Any]:
         keys = await self._current_keys()

@@ -7,13 +7,14 @@ never came back are counted when claimed, so a task that kills its process is pa
 
 from shared.tasks.queue import Again, Claim, NewTask, Tasks
 from shared.tasks.tables import define_tasks
-from shared.tasks.worker import Handler, Lane, Schedule, Worker
+from shared.tasks.worker import Handler, Lane, Measure, Schedule, Worker
 
 __all__ = [
     "Again",
     "Claim",
     "Handler",
     "Lane",
+    "Measure",
     "NewTask",
     "Schedule",
     "Tasks",

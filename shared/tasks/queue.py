@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.ids import new_id
-from shared.metrics import FENCES_LOST
+from shared.metrics import CLAIMS_LOST, FENCES_LOST
 from shared.sets import insert_rows
 from shared.settings import LEASE_SECONDS
 from shared.tasks.tables import TaskTables
@@ -55,7 +55,7 @@ _CLAIM = text(
     UPDATE tasks SET token = token + 1, claims_unreturned = claims_unreturned + 1, rerun = false,
            lease_until = clock_timestamp() + make_interval(secs => :lease), changed_at = clock_timestamp()
      WHERE id IN (SELECT id FROM suspect UNION ALL SELECT id FROM others)
-    RETURNING id, kind, ref, payload, token, failures, created_at
+    RETURNING id, kind, ref, payload, token, failures, created_at, claims_unreturned
     """
 )
 # One UPDATE, not a DELETE beside it: after waiting for a row PostgreSQL looks at that row again, so `rerun` is never missed.
@@ -94,13 +94,20 @@ _ON_DUPLICATE = (
     "ON CONFLICT (kind, dedupe_key) WHERE state = 'ready' DO UPDATE SET rerun = (tasks.lease_until IS NOT NULL), "
     "run_at = CASE WHEN tasks.lease_until IS NULL THEN least(tasks.run_at, excluded.run_at) ELSE tasks.run_at END"
 )
-_BACKLOG = text(
+# From kind to kind along the index on (kind, run_at): a plain GROUP BY would read every timer that lies ahead.
+_OLDEST = text(
     """
-    SELECT (SELECT count(*) FROM tasks WHERE state = 'parked') AS parked,
-           (SELECT greatest(extract(epoch FROM clock_timestamp() - min(run_at)), 0) FROM tasks WHERE state = 'ready')
-               AS oldest_seconds
+    WITH RECURSIVE kinds AS (
+        SELECT min(kind) AS kind FROM tasks WHERE state = 'ready'
+        UNION ALL
+        SELECT (SELECT min(kind) FROM tasks WHERE state = 'ready' AND kind > kinds.kind)
+          FROM kinds WHERE kinds.kind IS NOT NULL)
+    SELECT kind, greatest(extract(epoch FROM clock_timestamp() - (
+                 SELECT min(run_at) FROM tasks WHERE state = 'ready' AND kind = kinds.kind)), 0) AS seconds
+      FROM kinds WHERE kind IS NOT NULL
     """
 )
+_PARKED = text("SELECT kind, count(*) AS number FROM tasks WHERE state = 'parked' GROUP BY kind")
 _TICK = text("INSERT INTO schedule_ticks (name, tick) VALUES (:name, :tick) ON CONFLICT DO NOTHING RETURNING 1")
 
 
@@ -207,7 +214,12 @@ class Tasks:
                 "suspect_from": SUSPECT_FROM_CLAIMS,
             },
         )
-        return [Claim(*row) for row in found]
+        claims = []
+        for *row, claims_unreturned in found:
+            claims.append(claim := Claim(*row))
+            if claims_unreturned > 1:
+                CLAIMS_LOST.labels(claim.kind).inc()
+        return claims
 
     async def finish(self, conn: AsyncConnection, claims: Iterable[Claim]) -> set[UUID]:
         """The fence: the first statement of the transaction that does a task's work.
@@ -247,10 +259,13 @@ class Tasks:
         await conn.execute(_PURGE_TICKS, {"age": older_than_seconds})
         return (await conn.execute(_PURGE, {"age": older_than_seconds, "most": most})).rowcount
 
-    async def backlog(self, conn: AsyncConnection) -> tuple[int, float]:
-        """How many tasks are parked, and for how many seconds the oldest one has been due."""
-        row = (await conn.execute(_BACKLOG)).one()
-        return row.parked, float(row.oldest_seconds or 0)
+    async def count_parked(self, conn: AsyncConnection) -> dict[str, int]:
+        """How many tasks wait for a person, by kind."""
+        return {row.kind: row.number for row in await conn.execute(_PARKED)}
+
+    async def oldest_due(self, conn: AsyncConnection) -> dict[str, float]:
+        """For how many seconds the oldest task of each kind has been due; 0 where none is."""
+        return {row.kind: float(row.seconds) for row in await conn.execute(_OLDEST)}
 
     async def tick(self, conn: AsyncConnection, name: str, tick: datetime) -> bool:
         """Claim one moment of a schedule for this node. False when another node has it."""

@@ -9,11 +9,12 @@ from functools import partial
 from uuid import UUID
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import DomainError
-from shared.metrics import TASK_OLDEST_DUE, TASKS, TASKS_PARKED
+from shared.metrics import TASK_OLDEST_DUE, TASKS, TASKS_PARKED, begin_at_zero, set_all
 from shared.tasks.queue import Again, Claim, NewTask, Tasks
 
 POLL_BUSY_SECONDS = 0.05
@@ -26,6 +27,8 @@ HOUSEKEEPING_SECONDS = 15.0
 
 log = structlog.get_logger()
 
+Measure = Callable[[AsyncConnection], Awaitable[None]]
+"""Reads what a service says of itself into its gauges; a read of the database, and nothing else."""
 Handle = Callable[[Sequence[Claim]], Awaitable[Mapping[UUID, Again] | None]]
 
 
@@ -69,6 +72,7 @@ class Worker:
         clock: Clock,
         lanes: Sequence[Lane],
         schedules: Sequence[Schedule] = (),
+        measures: Sequence[Measure] = (),
     ) -> None:
         """Every lane polls by itself."""
         self._database = database
@@ -76,6 +80,9 @@ class Worker:
         self._clock = clock
         self._lanes = lanes
         self._schedules = schedules
+        self._measures = measures
+        for kind in self._kinds():
+            begin_at_zero(kind)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -150,13 +157,24 @@ class Worker:
         return TICK_SECONDS
 
     async def _keep_house(self) -> float:
-        """Say how much waits, and drop what was done a day ago."""
+        """Say how things stand, and drop what was done a day ago."""
+        await self.measure()
         async with self._database.transaction() as conn:
-            parked, oldest_seconds = await self._tasks.backlog(conn)
-            TASKS_PARKED.set(parked)
-            TASK_OLDEST_DUE.set(oldest_seconds)
             await self._tasks.purge_done(conn, older_than_seconds=DONE_KEPT_SECONDS)
         return HOUSEKEEPING_SECONDS
+
+    async def measure(self) -> None:
+        """Read into the gauges what waits, what is parked, and what the service says of itself (G53)."""
+        kinds = self._kinds()
+        async with self._database.transaction() as conn:
+            set_all(TASKS_PARKED, kinds, await self._tasks.count_parked(conn))
+            set_all(TASK_OLDEST_DUE, kinds, await self._tasks.oldest_due(conn))
+        for measure in self._measures:  # each by itself: one that fails or is slow takes nothing from the others
+            async with self._database.transaction() as conn:
+                await measure(conn)
+
+    def _kinds(self) -> set[str]:
+        return {handler.kind for lane in self._lanes for handler in lane.handlers}
 
     async def _lane(self, lane: Lane) -> float:
         """One round of a lane; a full batch means that more is waiting, so the next round starts at once."""

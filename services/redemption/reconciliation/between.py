@@ -19,7 +19,7 @@ from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import Redemption, State
 from shared.books import take_snapshot
 
-PAGE = 500
+PAGE = 1_000
 T = TypeVar("T")
 IN_TIME = timedelta(seconds=60)
 """How long after a redemption's end its reservation may still be held: the task that ends it is on its way."""

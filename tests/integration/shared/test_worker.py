@@ -144,8 +144,8 @@ async def test_the_worker_parks_counts_and_ends_when_told(mechanisms: Mechanisms
         while await mechanisms.value("SELECT count(*) FROM tasks WHERE state <> 'ready'") != 2:
             await asyncio.sleep(0.02)
     await worker._keep_house()
-    assert REGISTRY.get_sample_value("huangou_tasks_parked") == 1
-    assert REGISTRY.get_sample_value("huangou_task_oldest_due_seconds") >= 0
+    assert REGISTRY.get_sample_value("huangou_tasks_parked", {"kind": "work"}) == 1
+    assert REGISTRY.get_sample_value("huangou_task_oldest_due_seconds", {"kind": "other"}) >= 0
     worker.stop()
     async with asyncio.timeout(3):
         await running
@@ -173,3 +173,43 @@ async def test_without_a_database_the_caller_is_told_so(mechanisms: Mechanisms) 
     nowhere = Database("postgresql://nobody:nothing@127.0.0.1:1/nowhere")
     with pytest.raises(DatabaseUnavailable):
         await make_redemption_worker(Mechanisms(mechanisms.place, nowhere), tasks_with_lease()).run_once(Lane("l", []))
+
+
+@pytest.mark.proves("G53")
+async def test_a_task_that_is_taken_again_after_a_lost_claim_is_counted(mechanisms: Mechanisms) -> None:
+    def lost() -> float:
+        return REGISTRY.get_sample_value("huangou_claims_lost_total", {"kind": "work"}) or 0.0
+
+    tasks = tasks_with_lease()
+    worker = make_redemption_worker(mechanisms, tasks, Handler("work", Finishing(mechanisms, tasks)))
+    await add(mechanisms, new_task())
+    before = lost()
+    await lose(mechanisms, 1)
+    assert lost() == before
+    assert await worker.drain() == 1
+    assert lost() == before + 1
+
+
+@pytest.mark.proves("G53")
+async def test_what_is_late_and_what_is_parked_is_told_by_kind_and_goes_away(mechanisms: Mechanisms) -> None:
+    def told(name: str, kind: str) -> float | None:
+        return REGISTRY.get_sample_value(f"huangou_{name}", {"kind": kind})
+
+    tasks = tasks_with_lease()
+    worker = make_redemption_worker(mechanisms, tasks, Handler("work", Finishing(mechanisms, tasks)))
+    mechanisms.as_owner(
+        "INSERT INTO tasks (id, kind, run_at, state) VALUES "
+        "(gen_random_uuid(), 'work', now() - interval '90 seconds', 'ready'), "
+        "(gen_random_uuid(), 'work', now() - interval '30 seconds', 'ready'), "
+        "(gen_random_uuid(), 'of another release', now() - interval '200 seconds', 'ready'), "
+        "(gen_random_uuid(), 'timer', now() + interval '1 day', 'ready'), (gen_random_uuid(), 'work', now(), 'parked')"
+    )
+    await worker.measure()
+    assert 90 <= (told("task_oldest_due_seconds", "work") or 0) < 120
+    assert 200 <= (told("task_oldest_due_seconds", "of another release") or 0) < 230
+    assert told("task_oldest_due_seconds", "timer") == 0
+    assert told("tasks_parked", "work") == 1
+    mechanisms.as_owner("DELETE FROM tasks WHERE state = 'ready'")
+    await worker.measure()
+    assert told("task_oldest_due_seconds", "work") == 0
+    assert told("task_oldest_due_seconds", "of another release") is None

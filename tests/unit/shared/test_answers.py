@@ -227,7 +227,7 @@ async def test_a_busy_answer_says_when_to_come_back(client: httpx.AsyncClient) -
 
 async def test_health_and_metrics_answer_without_a_token(client: httpx.AsyncClient) -> None:
     assert (await client.get("/livez")).json() == {"status": "live"}
-    assert (await client.get("/readyz")).json() == {"status": "ready", "checks": {"database": True}}
+    assert (await client.get("/readyz")).json() == {"status": "ready", "checks": {"database": True, "keys": True}}
     assert "huangou_tasks_total" in (await client.get("/metrics")).text
 
 
