@@ -6,8 +6,12 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.fulfillment.books import BOOKS
+from services.fulfillment.branches.api import branch_router
+from services.fulfillment.carriers.api import carrier_router
 from services.fulfillment.fulfillments.api import fulfillment_router
 from services.fulfillment.metadata import audit_entries
+from services.fulfillment.notices.api import notice_router
+from services.fulfillment.parcels.api import parcel_router
 from services.fulfillment.parts import make_parts
 from services.fulfillment.problems import CATALOGUE
 from services.fulfillment.settings import Settings
@@ -24,7 +28,10 @@ from shared.settings import load
 from shared.tasks.api import task_router
 from shared.telemetry import configure_telemetry
 
-DESCRIPTION = "E-vouchers: issued for redemptions, kept in the customer's wallet, verified and used at merchants' tills."
+DESCRIPTION = (
+    "What customers get for redemptions: e-vouchers, verified and used at merchants' tills; goods by courier, or to be "
+    "collected at a branch of the bank."
+)
 
 
 def create() -> FastAPI:
@@ -50,8 +57,12 @@ def build(settings: Settings, *, keys: KeySource | None = None, clock: Clock | N
         description=DESCRIPTION,
         routers=[  # the hot routes first
             till_router(parts.lanes, parts.tills, parts.requests),
-            fulfillment_router(parts.accepting, parts.fulfillments),
+            fulfillment_router(parts.accepting, parts.fulfillments, parts.cancelling),
             voucher_router(parts.wallet, parts.cursors),
+            parcel_router(parts.parcels, parts.counter, parts.cursors),
+            branch_router(parts.branches),
+            carrier_router(parts.carrier_events, parts.signatures),
+            notice_router(parts.notices, parts.cursors, settings.bank_timezone),
             books_router(BOOKS, parts.database),
             task_router(parts.database, Audit(audit_entries)),
         ],

@@ -1,4 +1,4 @@
-"""Fulfillment's books: vouchers against their uses, and fulfillments against their vouchers.
+"""Fulfillment's books: vouchers against their uses, fulfillments against what they hand out, parcels against their past.
 
 A check reads the keys from `:low` to `:high` of what it walks along; both sides of a comparison name them, else it reads all.
 """
@@ -8,6 +8,8 @@ from shared.books import Books, Check, Walk
 VOUCHERS = Walk("vouchers")
 USES = Walk("uses")
 FULFILLMENTS = Walk("fulfillments")
+PARCELS = Walk("parcels")
+ENDED = "('delivered', 'collected', 'returned', 'lost', 'cancelled')"
 
 CHECKS = {
     "voucher-used-twice": Check(
@@ -55,7 +57,8 @@ CHECKS = {
           LEFT JOIN (SELECT fulfillment_id, line_number, count(*) AS units FROM vouchers
                       WHERE fulfillment_id BETWEEN :low AND :high GROUP BY fulfillment_id, line_number) v
                ON v.fulfillment_id = l.fulfillment_id AND v.line_number = l.number
-         WHERE l.fulfillment_id BETWEEN :low AND :high AND l.quantity <> coalesce(v.units, 0)""",
+         WHERE l.fulfillment_id BETWEEN :low AND :high
+           AND CASE l.kind WHEN 'e_voucher' THEN l.quantity ELSE 0 END <> coalesce(v.units, 0)""",
     ),
     "fulfillment-without-lines": Check(
         FULFILLMENTS,
@@ -64,6 +67,98 @@ CHECKS = {
           FROM fulfillments f
          WHERE f.id BETWEEN :low AND :high AND f.fingerprint IS NOT NULL
            AND NOT EXISTS (SELECT 1 FROM fulfillment_lines l WHERE l.fulfillment_id = f.id)""",
+    ),
+    "fulfillment-goods": Check(
+        FULFILLMENTS,
+        """
+        SELECT 'fulfillment:' || l.fulfillment_id AS subject, format('line %s is in no parcel', l.number) AS detail
+          FROM fulfillment_lines l
+         WHERE l.fulfillment_id BETWEEN :low AND :high AND l.kind = 'goods'
+           AND NOT EXISTS (SELECT 1 FROM parcel_lines x JOIN parcels p ON p.id = x.parcel_id
+                            WHERE x.fulfillment_id = l.fulfillment_id AND x.line_number = l.number
+                              AND p.fulfillment_id = l.fulfillment_id)""",
+    ),
+    "fulfillment-and-parcels-differ": Check(
+        FULFILLMENTS,
+        f"""
+        SELECT 'fulfillment:' || f.id AS subject, format('is %s, and its parcels are %s', f.state, p.states) AS detail
+          FROM fulfillments f
+          JOIN (SELECT fulfillment_id, string_agg(state, ', ' ORDER BY id) AS states, bool_or(state NOT IN {ENDED}) AS live,
+                       bool_or(state IN ('delivered', 'collected')) AS well, bool_and(state = 'cancelled') AS stopped
+                  FROM parcels WHERE fulfillment_id BETWEEN :low AND :high GROUP BY fulfillment_id) p
+               ON p.fulfillment_id = f.id
+         WHERE f.id BETWEEN :low AND :high
+           AND f.state <> CASE
+               WHEN p.live THEN 'under_way'
+               WHEN p.well OR EXISTS (SELECT 1 FROM fulfillment_lines l
+                                       WHERE l.fulfillment_id = f.id AND l.kind = 'e_voucher') THEN 'completed'
+               WHEN p.stopped THEN 'cancelled' ELSE 'returned' END""",
+    ),
+    "fulfillment-unreported": Check(
+        FULFILLMENTS,
+        """
+        SELECT 'fulfillment:' || f.id AS subject,
+               format('version %s, redemption knows %s, and nothing tells it', f.version, f.reported_version) AS detail
+          FROM fulfillments f
+         WHERE f.id BETWEEN :low AND :high AND f.version > f.reported_version
+           AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.ref = f.id AND t.kind = 'report' AND t.state <> 'done')""",
+    ),
+    "parcel-without-lines": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || p.id AS subject, format('is %s with nothing in it', p.state) AS detail
+          FROM parcels p
+         WHERE p.id BETWEEN :low AND :high AND NOT EXISTS (SELECT 1 FROM parcel_lines x WHERE x.parcel_id = p.id)""",
+    ),
+    "parcel-timeline-with-a-gap": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || p.id AS subject,
+               format('version %s is %s, its %s events end at %s', p.version, p.state, coalesce(e.events, 0), e.state) AS detail
+          FROM parcels p
+          LEFT JOIN (SELECT parcel_id, count(*) AS events, max(number) AS last,
+                            (array_agg(state ORDER BY number DESC))[1] AS state
+                       FROM parcel_events WHERE parcel_id BETWEEN :low AND :high GROUP BY parcel_id) e ON e.parcel_id = p.id
+         WHERE p.id BETWEEN :low AND :high
+           AND (e.events, e.last, e.state) IS DISTINCT FROM (p.version::bigint, p.version, p.state)""",
+    ),
+    "parcel-cancelled-and-sent": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || parcel_id AS subject, 'was cancelled, and left all the same' AS detail
+          FROM parcel_events
+         WHERE parcel_id BETWEEN :low AND :high
+         GROUP BY parcel_id HAVING bool_or(state = 'cancelled') AND bool_or(state IN ('dispatching', 'in_transfer'))""",
+    ),
+    "parcel-ready-without-code": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || id AS subject, 'lies ready, and nobody can collect it' AS detail
+          FROM parcels WHERE id BETWEEN :low AND :high AND state = 'ready' AND (code_hmac IS NULL OR code_sealed IS NULL)""",
+    ),
+    "parcel-at-unknown-branch": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || p.id AS subject, format('goes to branch %s, which nobody knows', p.branch) AS detail
+          FROM parcels p
+         WHERE p.id BETWEEN :low AND :high AND p.branch IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM branches b WHERE b.code = p.branch)""",
+    ),
+    "parcel-without-dispatch": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || p.id AS subject, format('is %s, and nothing sends it on its way', p.state) AS detail
+          FROM parcels p
+         WHERE p.id BETWEEN :low AND :high AND p.state IN ('preparing', 'dispatching')
+           AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.ref = p.id AND t.kind = 'dispatch' AND t.state <> 'done')""",
+    ),
+    "parcel-not-followed": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || p.id AS subject, format('is %s, and nobody asks its carrier', p.state) AS detail
+          FROM parcels p
+         WHERE p.id BETWEEN :low AND :high AND p.state IN ('dispatched', 'failed')
+           AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.ref = p.id AND t.kind = 'follow_parcel' AND t.state <> 'done')""",
     ),
 }
 

@@ -1,15 +1,36 @@
 """The composition root: every part of fulfillment, made once from the settings and handed down."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import httpx
 
+from services.fulfillment.branches.domain import Pace
+from services.fulfillment.branches.use_cases import Branches
+from services.fulfillment.carriers.signatures import CarrierSignatures
+from services.fulfillment.carriers.use_cases import CarrierEvents
+from services.fulfillment.fulfillments.cancelling import Cancelling
 from services.fulfillment.fulfillments.domain import Outcome, Wish
+from services.fulfillment.fulfillments.reporting import Reporting
 from services.fulfillment.fulfillments.use_cases import Fulfillments
 from services.fulfillment.merchants.use_cases import Mirror
 from services.fulfillment.metadata import audit_entries, task_tables
 from services.fulfillment.neighbours.catalog import CatalogMerchants
+from services.fulfillment.neighbours.courier import courier_at
+from services.fulfillment.neighbours.notifications import notifications_at
+from services.fulfillment.neighbours.redemption import RedemptionOutcomes
+from services.fulfillment.notices.use_cases import Notices
+from services.fulfillment.parcels.changes import Changing
+from services.fulfillment.parcels.contacts import Contacts, ContactSafe
+from services.fulfillment.parcels.counter import Counter
+from services.fulfillment.parcels.dispatching import Dispatching
+from services.fulfillment.parcels.packing import Packing, Timing
+from services.fulfillment.parcels.pickup_codes import PickupCodeSafe
+from services.fulfillment.parcels.shipments import Shipments
+from services.fulfillment.parcels.use_cases import Parcels
+from services.fulfillment.parcels.waiting import Waiting
 from services.fulfillment.settings import Settings
 from services.fulfillment.tills.lanes import Lanes
 from services.fulfillment.tills.requests import Requests
@@ -43,7 +64,18 @@ class Parts:
     lanes: Lanes
     requests: Requests
     mirror: Mirror
-    http: httpx.AsyncClient
+    cancelling: Cancelling
+    reporting: Reporting
+    dispatching: Dispatching
+    parcels: Parcels
+    counter: Counter
+    waiting: Waiting
+    branches: Branches
+    carrier_events: CarrierEvents
+    signatures: CarrierSignatures
+    notices: Notices
+    clients: Sequence[httpx.AsyncClient]
+    """One for the services, one for the courier, one for the gateway of notices: a slow one holds up nobody else."""
     head: str
 
     async def ready(self) -> dict[str, bool]:
@@ -58,43 +90,103 @@ class Parts:
         """Finish what is in hand and let go of the database and the network."""
         await self.lanes.close()
         await self.accepting.close()
-        await self.http.aclose()
+        for client in self.clients:
+            await client.aclose()
         await self.database.dispose()
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What every part stands on."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    audit: Audit
+    tasks: Tasks
+    http: httpx.AsyncClient
+    token: AccessToken
+
+    def service(self, name: str, url: str) -> ServiceClient:
+        """A neighbour, to be asked with our token."""
+        return ServiceClient(name, url, self.token, self.http)
 
 
 def make_parts(settings: Settings, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None) -> Parts:
     """Connects to nothing yet. Tests replace the clock, and what stands for the network."""
-    database = Database(settings.database_url.get_secret_value(), pool_size=settings.pool_size, pgbouncer=settings.pgbouncer)
-    clock = clock or DatabaseClock()
-    audit, tasks = Audit(audit_entries), Tasks(task_tables, lease_seconds=settings.task_lease_seconds)
-    safe = CodeSafe(Vault(settings.voucher_keys), settings.voucher_pepper)
-    fulfillments = Fulfillments(database, clock, audit, Issuing(audit, safe, settings.bank_timezone))
-    window = timedelta(minutes=settings.reversal_minutes_max)
-    tills = Tills(database, clock, audit, timezone=settings.bank_timezone, reversal_window=window)
-    http = new_http_client(transport)
-    return Parts(
-        database=database,
-        clock=clock,
-        tasks=tasks,
-        cursors=Cursors(settings.cursor_key),
-        fulfillments=fulfillments,
-        accepting=Batcher(fulfillments.accept, name="accept fulfillments"),
-        wallet=Wallet(database, clock, audit, tasks, safe),
-        tills=tills,
-        lanes=Lanes(tills),
-        requests=Requests(safe),
-        mirror=Mirror(database, clock, tasks, CatalogMerchants(_catalog(settings, http))),
+    http, to_courier, to_gateway = (new_http_client(transport) for _ in range(3))
+    ground = _Ground(
+        settings=settings,
+        database=Database(settings.database_url.get_secret_value(), pool_size=settings.pool_size, pgbouncer=settings.pgbouncer),
+        clock=clock or DatabaseClock(),
+        audit=Audit(audit_entries),
+        tasks=Tasks(task_tables, lease_seconds=settings.task_lease_seconds),
         http=http,
+        token=_token(settings, http),
+    )
+    catalog = CatalogMerchants(ground.service("catalog", settings.catalog_url))
+    return Parts(
+        database=ground.database,
+        clock=ground.clock,
+        tasks=ground.tasks,
+        cursors=Cursors(settings.cursor_key),
+        mirror=Mirror(ground.database, ground.clock, ground.tasks, catalog),
+        clients=(http, to_courier, to_gateway),
         head=head_of("fulfillment"),
+        **_vouchers(ground),
+        **_parcels(ground, to_courier, to_gateway),
     )
 
 
-def _catalog(settings: Settings, http: httpx.AsyncClient) -> ServiceClient:
-    token = AccessToken(
+def _vouchers(ground: _Ground) -> dict[str, Any]:
+    """The parts that hold vouchers, and the tills'."""
+    settings, common = ground.settings, (ground.database, ground.clock, ground.audit)
+    safe = CodeSafe(Vault(settings.voucher_keys), settings.voucher_pepper)
+    window = timedelta(minutes=settings.reversal_minutes_max)
+    tills = Tills(*common, timezone=settings.bank_timezone, reversal_window=window)
+    return {
+        "wallet": Wallet(*common, ground.tasks, safe),
+        "tills": tills,
+        "lanes": Lanes(tills),
+        "requests": Requests(safe),
+    }
+
+
+def _parcels(ground: _Ground, to_courier: httpx.AsyncClient, to_gateway: httpx.AsyncClient) -> dict[str, Any]:
+    """The parts that hand out: fulfillments with their parcels, branches, carriers and notices."""
+    settings, zone, tasks = ground.settings, ground.settings.bank_timezone, ground.tasks
+    timed, common = (ground.database, ground.clock), (ground.database, ground.clock, ground.audit)
+    keys, pepper = Vault(settings.voucher_keys), settings.voucher_pepper
+    codes, contacts = PickupCodeSafe(keys, pepper), ContactSafe(Vault(settings.data_keys or settings.voucher_keys))
+    changing, pace = Changing(ground.audit, tasks), Pace(settings.transfer_days, settings.pickup_days)
+    timing = Timing(timedelta(seconds=settings.preparing_seconds), pace, zone)
+    issuing = Issuing(ground.audit, CodeSafe(keys, pepper), zone)
+    fulfillments = Fulfillments(*common, issuing, Packing(ground.audit, tasks, contacts, timing))
+    courier = courier_at(settings.courier_url, settings.courier_key.get_secret_value(), to_courier)
+    gateway = notifications_at(settings.notifications_url, settings.notifications_key.get_secret_value(), to_gateway)
+    events = CarrierEvents(*timed, tasks, Shipments(changing), courier)
+    redemption = RedemptionOutcomes(ground.service("redemption", settings.redemption_url))
+    return {
+        "fulfillments": fulfillments,
+        "accepting": Batcher(fulfillments.accept, name="accept fulfillments"),
+        "cancelling": Cancelling(*common, changing),
+        "reporting": Reporting(ground.database, tasks, redemption),
+        "dispatching": Dispatching(*timed, tasks, changing, contacts, courier),
+        "parcels": Parcels(ground.database, contacts, codes),
+        "counter": Counter(*common, changing, codes, pickup_days=settings.pickup_days, timezone=zone),
+        "waiting": Waiting(*common, tasks, changing, reminder_days=settings.reminder_days, timezone=zone),
+        "branches": Branches(*common, pace, zone),
+        "carrier_events": events,
+        "signatures": CarrierSignatures(settings.carrier_secrets, events.now),
+        "notices": Notices(*timed, tasks, Contacts(contacts), gateway, zone),
+    }
+
+
+def _token(settings: Settings, http: httpx.AsyncClient) -> AccessToken:
+    return AccessToken(
         http,
         token_url=settings.token_url,
         client_id=settings.client_id,
         client_secret=settings.client_secret.get_secret_value(),
         scope="internal",
     )
-    return ServiceClient("catalog", settings.catalog_url, token, http)

@@ -1,6 +1,13 @@
 """Which problem type each of fulfillment's errors is answered with."""
 
 from services.fulfillment.merchants.domain import TillNotAdmitted
+from services.fulfillment.parcels.domain import (
+    ArrivalNotExpected,
+    ParcelNotReady,
+    PickupCodeNotShowable,
+    PickupCodeWrong,
+    TooManyAttempts,
+)
 from services.fulfillment.tills.domain import (
     RequestNumberReused,
     ReversalTooLate,
@@ -46,6 +53,26 @@ CATALOGUE = Catalogue(
         ReversalTooLate: problem(
             "reversal-too-late", 409, "已超过 {minutes} 分钟的撤销时限。", "已超過 {minutes} 分鐘的撤銷時限。",
             "A use can be reversed for {minutes} minutes; they are over.", shows=("used_at", "minutes"),
+        ),
+        ArrivalNotExpected: problem(
+            "arrival-not-expected", 409, "此包裹并未在送往本网点的途中。", "此包裹並未在送往本分行的途中。",
+            "The parcel is not on its way to this branch.", shows=("state",),
+        ),
+        ParcelNotReady: problem(
+            "parcel-not-ready", 409, "此包裹目前不可在本网点领取。", "此包裹目前不可在本分行領取。",
+            "The parcel does not lie ready at this branch.", shows=("state",),
+        ),
+        PickupCodeWrong: problem(
+            "pickup-code-wrong", 409, "取件码不正确，请核对后重试。", "取件碼不正確，請核對後重試。",
+            "The pickup code is not this parcel's.", recoverable=True,
+        ),
+        TooManyAttempts: problem(
+            "too-many-attempts", 429, "取件码输错次数过多，请稍后再试。", "取件碼輸錯次數過多，請稍後再試。",
+            "Too many wrong codes were tried for this parcel; wait a while.", recoverable=True, shows=("retry_after_seconds",),
+        ),
+        PickupCodeNotShowable: problem(
+            "pickup-code-not-showable", 409, "包裹到达网点后才显示取件码。", "包裹到達分行後才顯示取件碼。",
+            "The pickup code is shown only while the parcel lies ready at the branch.", shows=("state",),
         ),
         TillNotAdmitted: problem(
             "till-not-admitted", 403, "本终端或其商户目前不能受理券。", "本終端或其商戶目前不能受理券。",

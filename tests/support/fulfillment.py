@@ -21,6 +21,7 @@ from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 ACTOR = {"subject": "customer-00001", "kind": "customer", "channel": "mobile-app", "reason": "a test"}
 CUSTOMER = "customer-00001"
+CONTACT = {"name": "欧阳小明", "phone": "+8613800001234", "language": "zh_hans"}
 KEYS = {"2026-1": base64.b64encode(b"k" * 32).decode()}
 PEPPER = base64.b64encode(b"p" * 32).decode()
 
@@ -42,6 +43,32 @@ def line(number: int = 1, quantity: int = 1, *, merchants: tuple[str, ...] = ("M
         "reward": {"code": "R-COFFEE", "names": texts("Coffee voucher")},
         "voucher": {**usual, "merchants": list(merchants), **voucher},
     }
+
+
+def goods(number: int = 1, quantity: int = 1, code: str = "R-KETTLE") -> dict[str, Any]:
+    """A line of goods."""
+    reward = {"code": code, "names": {"zh_hans": "保温壶", "zh_hant": "保溫壺", "en": "Kettle"}}
+    return {"number": number, "quantity": quantity, "kind": "goods", "reward": reward}
+
+
+def by_courier(**address: Any) -> dict[str, Any]:
+    """A delivery by courier."""
+    usual = {"province": "广东省", "city": "深圳市", "district": "南山区", "street": "科技路 1 号", "postcode": "518000"}
+    return {"way": "courier", "contact": CONTACT, "address": {**usual, **address}}
+
+
+def to_branch(code: str = "B001") -> dict[str, Any]:
+    """A delivery that is collected at a branch."""
+    return {"way": "pickup", "contact": CONTACT, "branch": code}
+
+
+def branch(code: str = "B001", **given: Any) -> dict[str, Any]:
+    """A branch as the bank's list has it."""
+    usual = {
+        "code": code, "names": texts(f"Branch {code}"), "addresses": texts("1 Central Street"), "phone": "0755-8888 0000",
+        "hours": texts("Mon-Fri 9-17"), "open": True, "capacity_parcels": 100,
+    }  # fmt: skip
+    return {**usual, **given}
 
 
 def wish(*lines: Mapping[str, Any], subject: str = CUSTOMER, **given: Any) -> dict[str, Any]:
@@ -107,6 +134,33 @@ class Fulfillment:
         found: list[dict[str, Any]] = answer.json()["items"]
         return found
 
+    async def cancel(self, *ids: str) -> list[dict[str, Any]]:
+        """Redemption's bulk cancellation; one outcome an item."""
+        body = {"actor": ACTOR, "items": [{"id": one} for one in ids]}
+        answer = await self.client.put("/internal/v1/fulfillments/cancellations", json=body, headers=self.issuer.service())
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
+    async def stands(self, *ids: str) -> list[dict[str, Any]]:
+        """How fulfillments stand, by redemption's question."""
+        answer = await self.get("/internal/v1/fulfillments", self.issuer.service(), ids=list(ids))
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
+    async def write_branches(self, *branches: Mapping[str, Any]) -> httpx.Response:
+        """The bank's list of branches."""
+        headers = self.issuer.service("bank-feeds", "feeds:write")
+        return await self.client.put("/v1/branches", json={"items": list(branches)}, headers=headers)
+
+    async def parcels(self, subject: str = CUSTOMER) -> list[dict[str, Any]]:
+        """A customer's own parcels, at most a hundred."""
+        answer = await self.get("/v1/parcels", self.issuer.customer(subject), limit=100)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
     async def get(self, path: str, headers: Mapping[str, str], **query: Any) -> httpx.Response:
         """Any reading."""
         return await self.client.get(path, headers=headers, params=query)
@@ -168,4 +222,5 @@ async def running_fulfillment(
             running = Fulfillment(app, client, issuer)
             yield running
             if books:
-                assert await running.breaks() == []
+                found = await running.breaks()
+                assert found == [], found

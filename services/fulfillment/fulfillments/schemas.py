@@ -1,23 +1,40 @@
 """Bodies and answers of the calls about fulfillments."""
 
 import hashlib
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from services.fulfillment.fulfillments.domain import ITEMS_MAX, LINES_MAX, QUANTITY_MAX, Line, Listed, Outcome, Wish
+from services.fulfillment.carriers.domain import Address
+from services.fulfillment.fulfillments.domain import (
+    E_VOUCHER,
+    GOODS,
+    ITEMS_MAX,
+    LINES_MAX,
+    QUANTITY_MAX,
+    Delivery,
+    Line,
+    Listed,
+    Outcome,
+    Stopped,
+    Wish,
+)
+from services.fulfillment.notices.domain import Contact
+from services.fulfillment.parcels.domain import Part, Reward, Way
 from services.fulfillment.views import Strict, TextView
 from services.fulfillment.vouchers.domain import Owner, Promise
 from shared.actors import ActorBody
 from shared.audit import Actor
+from shared.languages import Language
 
 VALID_DAYS_MAX = 36_500
 MERCHANTS_MAX = 1_000
 
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=400)]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
 class OwnerBody(Strict):
@@ -45,16 +62,24 @@ class VoucherBody(Strict):
 
 
 class LineBody(Strict):
-    """So many units of one reward."""
+    """So many units of one reward: e-vouchers with what they promise, or goods."""
 
     number: int = Field(ge=1, le=LINES_MAX, strict=True)
     quantity: int = Field(ge=1, le=QUANTITY_MAX, strict=True)
-    kind: Literal["e_voucher"]
+    kind: Literal["e_voucher", "goods"]
     reward: RewardBody
-    voucher: VoucherBody
+    voucher: VoucherBody | None = Field(default=None, validate_default=True)
+
+    @field_validator("voucher")
+    @classmethod
+    def _of_its_kind(cls, voucher: VoucherBody | None, info: ValidationInfo) -> VoucherBody | None:
+        if (info.data.get("kind", E_VOUCHER) == E_VOUCHER) is (voucher is None):
+            raise ValueError("e-vouchers say what they promise, and goods do not")
+        return voucher
 
     def as_line(self) -> Line:
-        """The line as the domain has it."""
+        """A line of e-vouchers as the domain has it."""
+        assert self.voucher is not None
         promise = Promise(
             reward_code=self.reward.code,
             names=self.reward.names.as_text(),
@@ -66,15 +91,81 @@ class LineBody(Strict):
         )
         return Line(self.number, self.quantity, promise)
 
+    def as_reward(self) -> Reward:
+        """A line of goods as the domain has it."""
+        return Reward(self.number, self.quantity, self.reward.code, self.reward.names.as_text())
+
+
+class ContactBody(Strict):
+    """Who receives the goods, and in which language they are told."""
+
+    name: Short
+    phone: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+    language: Language
+
+
+class AddressBody(Strict):
+    """Where a courier brings them."""
+
+    province: Short
+    city: Short
+    district: Short
+    street: Word
+    postcode: Annotated[str, StringConstraints(max_length=20)] | None = None
+
+
+class DeliveryBody(Strict):
+    """How all goods of a redemption reach the customer: by courier to an address, or to be collected at a branch."""
+
+    way: Literal["courier", "pickup"]
+    branch: Code | None = Field(default=None, validate_default=True)
+    contact: ContactBody
+    address: AddressBody | None = Field(default=None, validate_default=True)
+
+    @field_validator("branch")
+    @classmethod
+    def _for_pickup(cls, branch: str | None, info: ValidationInfo) -> str | None:
+        if "way" in info.data and (info.data["way"] == Way.PICKUP) is (branch is None):
+            raise ValueError("pickup names its branch, and nothing else does")
+        return branch
+
+    @field_validator("address")
+    @classmethod
+    def _for_the_courier(cls, address: AddressBody | None, info: ValidationInfo) -> AddressBody | None:
+        if "way" in info.data and (info.data["way"] == Way.COURIER) is (address is None):
+            raise ValueError("the courier needs an address, and nothing else does")
+        return address
+
+    def as_delivery(self) -> Delivery:
+        """The delivery as the domain has it."""
+        where = self.address
+        return Delivery(
+            way=Way(self.way),
+            contact=Contact(self.contact.name, self.contact.phone, self.contact.language),
+            branch=self.branch,
+            address=None
+            if where is None
+            else Address(where.province, where.city, where.district, where.street, where.postcode),
+        )
+
 
 class WishBody(Strict):
-    """What one redemption asks to be handed out; `id` is the redemption's."""
+    """What one redemption asks to be handed out; `id` is the redemption's. `delivery` is there when goods are."""
 
     id: UUID
     customer_id: UUID
     owner: OwnerBody
     campaign: Code
     lines: list[LineBody] = Field(min_length=1, max_length=LINES_MAX)
+    delivery: DeliveryBody | None = Field(default=None, validate_default=True)
+
+    @field_validator("delivery")
+    @classmethod
+    def _with_goods(cls, delivery: DeliveryBody | None, info: ValidationInfo) -> DeliveryBody | None:
+        lines: list[LineBody] | None = info.data.get("lines")
+        if lines is not None and any(line.kind == GOODS for line in lines) is (delivery is None):
+            raise ValueError("goods need a delivery, and nothing else does")
+        return delivery
 
     @model_validator(mode="after")
     def _numbers_differ(self) -> "WishBody":
@@ -90,8 +181,10 @@ class WishBody(Strict):
             customer_id=self.customer_id,
             owner=Owner(self.owner.issuer, self.owner.subject),
             campaign=self.campaign,
-            lines=tuple(line.as_line() for line in self.lines),
+            lines=tuple(line.as_line() for line in self.lines if line.kind == E_VOUCHER),
             actor=actor,
+            goods=tuple(line.as_reward() for line in self.lines if line.kind == GOODS),
+            delivery=None if self.delivery is None else self.delivery.as_delivery(),
         )
 
 
@@ -102,13 +195,47 @@ class FulfillmentsBody(Strict):
     items: list[WishBody] = Field(min_length=1, max_length=ITEMS_MAX)
 
 
+class PartView(BaseModel):
+    """What a redemption hands out by one way: in the wallet, by courier or at a branch. `at` is when it came to its state."""
+
+    way: str
+    state: str
+    lines: list[int]
+    at: datetime
+    carrier: str | None
+    tracking_number: str | None
+    branch: str | None
+    ready_until: date | None
+
+    @classmethod
+    def of(cls, part: Part) -> "PartView":
+        """The part as it is answered."""
+        return cls(
+            way=part.way,
+            state=part.state,
+            lines=list(part.lines),
+            at=part.at,
+            carrier=part.carrier,
+            tracking_number=part.tracking_number,
+            branch=part.branch,
+            ready_until=part.ready_until,
+        )
+
+
 class OutcomeView(BaseModel):
-    """What became of one item: accepted, mismatch (another body is known under the id) or cancelled (before it came)."""
+    """What became of one item: accepted, mismatch (another body is known under the id) or cancelled."""
 
     id: UUID
     outcome: str
     state: str
     version: int
+    parts: list[PartView]
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "OutcomeView":
+        """The outcome as it is answered."""
+        parts = [PartView.of(part) for part in outcome.parts]
+        return cls(id=outcome.id, outcome=outcome.answer, state=outcome.state, version=outcome.version, parts=parts)
 
 
 class OutcomesView(BaseModel):
@@ -119,24 +246,82 @@ class OutcomesView(BaseModel):
     @classmethod
     def of(cls, outcomes: list[Outcome]) -> "OutcomesView":
         """The outcomes as they are answered."""
-        return cls(items=[OutcomeView(id=o.id, outcome=o.answer, state=o.state, version=o.version) for o in outcomes])
+        return cls(items=[OutcomeView.of(outcome) for outcome in outcomes])
+
+
+class CancellationBody(Strict):
+    """Which redemption is cancelled."""
+
+    id: UUID
+
+
+class CancellationsBody(Strict):
+    """Cancel many at once."""
+
+    actor: ActorBody
+    items: list[CancellationBody] = Field(min_length=1, max_length=ITEMS_MAX)
+
+
+class StoppedView(BaseModel):
+    """What became of one cancellation: cancelled, partly or too_late.
+
+    `cancelled_lines` are those that are not handed out; null means all of them, of something that never came here.
+    """
+
+    id: UUID
+    outcome: str
+    cancelled_lines: list[int] | None
+    version: int
+    parts: list[PartView]
+
+    @classmethod
+    def of(cls, stopped: Stopped) -> "StoppedView":
+        """The cancellation as it is answered."""
+        return cls(
+            id=stopped.id,
+            outcome=stopped.outcome,
+            cancelled_lines=None if stopped.lines is None else list(stopped.lines),
+            version=stopped.version,
+            parts=[PartView.of(part) for part in stopped.parts],
+        )
+
+
+class CancellationsView(BaseModel):
+    """One outcome an item, in the order in which they were sent."""
+
+    items: list[StoppedView]
 
 
 class LineView(BaseModel):
-    """How many units a line asked for, and how many vouchers there are for it."""
+    """How many units a line asked for, and how many vouchers there are for it; goods have none."""
 
     number: int
+    kind: str
     quantity: int
     vouchers: int
 
 
 class FulfillmentView(BaseModel):
-    """A fulfillment, for whoever compares books; one that was cancelled before it came has no lines."""
+    """A fulfillment, for whoever compares books or waits; one that was cancelled before it came has no lines."""
 
     id: UUID
     state: str
+    version: int
     changed_at: datetime
     lines: list[LineView]
+    parts: list[PartView]
+
+    @classmethod
+    def of(cls, one: Listed) -> "FulfillmentView":
+        """The fulfillment as it is answered."""
+        return cls(
+            id=one.id,
+            state=one.state,
+            version=one.version,
+            changed_at=one.changed_at,
+            lines=[LineView(number=x.number, kind=x.kind, quantity=x.quantity, vouchers=x.vouchers) for x in one.lines],
+            parts=[PartView.of(part) for part in one.parts],
+        )
 
 
 class FulfillmentPage(BaseModel):
@@ -148,13 +333,4 @@ class FulfillmentPage(BaseModel):
     @classmethod
     def of(cls, found: list[Listed], *, full: bool) -> "FulfillmentPage":
         """The page as it is answered."""
-        items = [
-            FulfillmentView(
-                id=one.id,
-                state=one.state,
-                changed_at=one.changed_at,
-                lines=[LineView(number=x.number, quantity=x.quantity, vouchers=x.vouchers) for x in one.lines],
-            )
-            for one in found
-        ]
-        return cls(items=items, next=found[-1].id if full else None)
+        return cls(items=[FulfillmentView.of(one) for one in found], next=found[-1].id if full else None)

@@ -29,6 +29,9 @@ fulfillments = Table(
     Column("campaign", Text),
     Column("accepted_at", DateTime(timezone=True)),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    # Redemption learns the first one from the answer to its own call.
+    Column("reported_version", Integer, nullable=False, server_default="1"),
+    CheckConstraint("reported_version BETWEEN 1 AND version", name="reported_in_range"),
     CheckConstraint(f"state IN ({_STATES})", name="state_known"),
     CheckConstraint("version > 0", name="version_positive"),
     CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint_whole"),

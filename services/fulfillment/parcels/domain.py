@@ -155,7 +155,8 @@ class Event:
 class Change:
     """One step of one parcel. `sets` are columns of its row that come with it; `facts` go to the timeline and the notice.
 
-    A step of a carrier carries its `sequence`, and then `kind` is the carrier's word and `to` may be where the parcel is.
+    A step of a carrier carries its `sequence`, and then `kind` is the carrier's word and `to` may be where the parcel is. One
+    that `decides` leaves its sequence with the parcel: an older one decides nothing any more.
     """
 
     parcel_id: UUID
@@ -166,6 +167,7 @@ class Change:
     place: str | None = None
     kind: str | None = None
     sequence: int | None = None
+    decides: bool = False
     sets: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 

@@ -59,6 +59,18 @@ TEAMS: Mapping[str, tuple[str, ...]] = {
         "fulfillment-vouchers",
         "fulfillment-without-lines",
     ),
+    "parcels": (
+        "fulfillment-goods",
+        "fulfillment-and-parcels-differ",
+        "fulfillment-unreported",
+        "parcel-without-lines",
+        "parcel-timeline-with-a-gap",
+        "parcel-cancelled-and-sent",
+        "parcel-ready-without-code",
+        "parcel-at-unknown-branch",
+        "parcel-without-dispatch",
+        "parcel-not-followed",
+    ),
 }
 OWNERS = {kind: team for team, kinds in TEAMS.items() for kind in kinds}
 """Which team mends each kind of break."""

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from shared import failpoints
-from tests.support.fulfillment import ACTOR, Fulfillment, line, wish
+from tests.support.fulfillment import ACTOR, Fulfillment, by_courier, goods, line, to_branch, wish
 from tests.support.postgres import TestDatabase
 from tests.support.tokens import ISSUER
 
@@ -23,7 +23,10 @@ def rows(database: TestDatabase, query: str, *values: Any) -> list[tuple[Any, ..
 @pytest.mark.proves("F3", "R1")
 async def test_a_voucher_a_unit_is_issued_with_the_acceptance(fulfillment: Fulfillment) -> None:
     asked = wish(line(1, 2), line(4, 1, face_value_minor=700))
-    assert await fulfillment.accept(asked) == [{"id": asked["id"], "outcome": "accepted", "state": "issued", "version": 1}]
+    [outcome] = await fulfillment.accept(asked)
+    [part] = outcome.pop("parts")
+    assert outcome == {"id": asked["id"], "outcome": "accepted", "state": "issued", "version": 1}
+    assert (part["way"], part["state"], part["lines"]) == ("wallet", "issued", [1, 4])
     found = await fulfillment.wallet()
     assert sorted((v["line"], v["unit"], v["face_value"]["amount_minor"]) for v in found) == [
         (1, 1, 5000),
@@ -135,7 +138,17 @@ async def test_without_its_audit_row_nothing_is_issued(fulfillment: Fulfillment,
         ({"lines": [line(1, 0)]}, "items[0].lines[0].quantity"),
         ({"lines": [line(1, 101)]}, "items[0].lines[0].quantity"),
         ({"lines": [line(1), line(1)]}, "items[0]"),
-        ({"lines": [{**line(1), "kind": "goods"}]}, "items[0].lines[0].kind"),
+        ({"lines": [{**line(1), "kind": "paper_voucher"}]}, "items[0].lines[0].kind"),
+        ({"lines": [{**line(1), "kind": "goods"}], "delivery": by_courier()}, "items[0].lines[0].voucher"),
+        ({"lines": [{**line(1), "voucher": None}]}, "items[0].lines[0].voucher"),
+        ({"lines": [goods(1)]}, "items[0].delivery"),
+        ({"lines": [line(1)], "delivery": by_courier()}, "items[0].delivery"),
+        ({"lines": [goods(1)], "delivery": {**by_courier(), "way": "balloon"}}, "items[0].delivery.way"),
+        ({"lines": [goods(1)], "delivery": {**by_courier(), "address": None}}, "items[0].delivery.address"),
+        ({"lines": [goods(1)], "delivery": {**by_courier(), "branch": "B001"}}, "items[0].delivery.branch"),
+        ({"lines": [goods(1)], "delivery": {**to_branch(), "branch": None}}, "items[0].delivery.branch"),
+        ({"lines": [goods(1)], "delivery": {**by_courier(), "way": "pickup", "branch": "B001"}}, "items[0].delivery.address"),
+        ({"lines": [goods(1)], "delivery": by_courier(street="")}, "items[0].delivery.address.street"),
         ({"lines": [line(1, merchants=())]}, "items[0].lines[0].voucher.merchants"),
         ({"lines": [line(1, valid_days=0)]}, "items[0].lines[0].voucher.valid_days"),
         ({"lines": [line(1, currency="cny")]}, "items[0].lines[0].voucher.currency"),

@@ -1,6 +1,7 @@
 """How wishes are answered and portioned."""
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,8 @@ from shared.audit import Actor
 
 TEXT = {"zh_hans": "咖啡", "zh_hant": "咖啡", "en": "Coffee"}
 PROMISE = Promise("R1", TEXT, TEXT, 5000, "CNY", 30, ("M001",))
+
+NOW = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 
 
 def wish_of(quantity: int = 1, fingerprint: bytes = b"a" * 32) -> Wish:
@@ -48,5 +51,5 @@ def test_portions_keep_order_lose_nothing_and_stay_small(quantities: list[int]) 
 )
 def test_a_known_id_is_answered_by_what_stands(state: FulfillmentState, fingerprint: bytes | None, answer: Answer) -> None:
     wish = wish_of()
-    outcome = answer_to(wish, Header(wish.id, state, 1, fingerprint))
+    outcome = answer_to(wish, Header(wish.id, state, 1, fingerprint, NOW if fingerprint else None), [])
     assert (outcome.answer, outcome.state, outcome.version) == (answer, state, 1)

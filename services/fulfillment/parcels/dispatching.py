@@ -1,0 +1,146 @@
+"""Sending parcels on their way: decided in the parcel's row, then the carrier is asked, then it is written down (G18, F1).
+
+The first commit makes a cancellation too late. From there on it only goes forward: the carrier is asked under our reference,
+the parcel's id, again and again until it answers, and the same reference is the same parcel there.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fulfillment.carriers.domain import Booked, Booking, Content, Recipient
+from services.fulfillment.parcels import reading, store
+from services.fulfillment.parcels.changes import Changing
+from services.fulfillment.parcels.contacts import ContactSafe
+from services.fulfillment.parcels.domain import Change, Parcel, ParcelState, Reward, Way
+from shared.audit import Actor
+from shared.clock import Clock
+from shared.database import Database
+from shared.failpoints import failpoint
+from shared.http_client import Refused
+from shared.problems import NeighbourUnavailable
+from shared.secrets import Unreadable
+from shared.tasks import Again, Claim, Tasks
+
+RULE = Actor(name="rule:dispatch", channel="worker", reason="time of preparation over")
+LEAVES = {Way.COURIER: ParcelState.DISPATCHING, Way.PICKUP: ParcelState.IN_TRANSFER}
+REFUSED_AGAIN_SECONDS = 60.0
+"""After how long a booking that the carrier refuses is tried again. It is never given up, and each time it is an error."""
+FAILURES_TO_ALARM = 10
+"""From so many failures in a row on, each is an error in the log."""
+
+log = structlog.get_logger()
+
+
+class Carrier(Protocol):
+    """Who brings parcels to customers."""
+
+    async def book(self, reference: str, parcel: Booking) -> Booked:
+        """Have a parcel fetched. Raises NotSent or OutcomeUnknown (ask again: it is the same request) or Refused."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A parcel for which the carrier is to be asked."""
+
+    claim: Claim
+    parcel: Parcel
+    rewards: Sequence[Reward]
+
+
+class Dispatching:
+    """The task `dispatch`."""
+
+    def __init__(
+        self, database: Database, clock: Clock, tasks: Tasks, changing: Changing, safe: ContactSafe, carrier: Carrier
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._tasks = tasks
+        self._changing = changing
+        self._safe = safe
+        self._carrier = carrier
+
+    async def dispatch(self, claims: Sequence[Claim]) -> dict[UUID, Again]:
+        """Decide, ask the carrier outside of any transaction, write down what it said. Answers what is to be tried again."""
+        async with self._database.transaction() as conn:
+            wanted = await self._decide(conn, claims)
+        await failpoint("dispatch.after_decision")
+        if not wanted:
+            return {}
+        answers = await asyncio.gather(*(self._book(one) for one in wanted))
+        await failpoint("dispatch.after_call")
+        booked = {one.claim.id: answer for one, answer in zip(wanted, answers, strict=True) if isinstance(answer, Booked)}
+        await self._note(wanted, booked)
+        return {one.claim.id: answer for one, answer in zip(wanted, answers, strict=True) if isinstance(answer, Again)}
+
+    async def _decide(self, conn: AsyncConnection, claims: Sequence[Claim]) -> list[_Wanted]:
+        """Whatever is still being prepared leaves. For pickup that is all; what was cancelled or has left needs nothing.
+
+        Safe without a look at the fence, since it only goes along arrows: a worker that lost its lease finds nothing to do.
+        """
+        ids = {claim.ref for claim in claims if claim.ref is not None}
+        locked = await store.lock(conn, ids)
+        now = await self._clock.now(conn)
+        leaving = [
+            Change(parcel.id, LEAVES[parcel.way], RULE) for parcel in locked.values() if parcel.state is ParcelState.PREPARING
+        ]
+        parcels = await self._changing.apply(conn, now, locked, leaving)
+        asking = {one: parcel for one, parcel in parcels.items() if parcel.state is ParcelState.DISPATCHING}
+        await self._tasks.finish(conn, [claim for claim in claims if claim.ref not in asking])
+        rewards = await reading.rewards_in(conn, asking) if asking else {}
+        return [
+            _Wanted(claim, asking[claim.ref], rewards[claim.ref])
+            for claim in claims
+            if claim.ref is not None and claim.ref in asking
+        ]
+
+    async def _book(self, wanted: _Wanted) -> Booked | Again:
+        parcel = wanted.parcel
+        try:
+            return await self._carrier.book(str(parcel.id), self._booking(wanted))
+        except NeighbourUnavailable as error:
+            again = Again(str(error))
+        except Refused as error:
+            again = Again(str(error), REFUSED_AGAIN_SECONDS)
+        except Unreadable:
+            again = Again("contact and address cannot be read", REFUSED_AGAIN_SECONDS)
+        loud = again.after_seconds is not None or wanted.claim.failures >= FAILURES_TO_ALARM
+        (log.error if loud else log.warning)("dispatch_failed", parcel=str(parcel.id), reason=again.reason)
+        return again
+
+    def _booking(self, wanted: _Wanted) -> Booking:
+        parcel = wanted.parcel
+        assert parcel.address_sealed is not None
+        contact = self._safe.open_contact(parcel.id, parcel.contact_sealed)
+        return Booking(
+            recipient=Recipient(contact.name, contact.phone),
+            address=self._safe.open_address(parcel.id, parcel.address_sealed),
+            contents=[Content(reward.names[contact.language], reward.quantity) for reward in wanted.rewards],
+        )
+
+    async def _note(self, wanted: Sequence[_Wanted], booked: Mapping[UUID, Booked]) -> None:
+        """Write down which parcels have a tracking number; only those whose task is still in our hands."""
+        if not booked:
+            return
+        async with self._database.transaction() as conn:
+            held = await self._tasks.finish(conn, [one.claim for one in wanted if one.claim.id in booked])
+            answers = {one.parcel.id: booked[one.claim.id] for one in wanted if one.claim.id in held}
+            locked = await store.lock(conn, answers.keys())
+            now = await self._clock.now(conn)
+            changes = [
+                _dispatched(parcel, answers[parcel.id]) for parcel in locked.values() if parcel.state is ParcelState.DISPATCHING
+            ]
+            await self._changing.apply(conn, now, locked, changes)
+            await failpoint("dispatch.before_commit")
+        await failpoint("dispatch.after_commit")
+
+
+def _dispatched(parcel: Parcel, booked: Booked) -> Change:
+    told = {"carrier": booked.carrier, "tracking_number": booked.tracking_number}
+    return Change(parcel.id, ParcelState.DISPATCHED, RULE, sets=told, facts=told)

@@ -1,0 +1,72 @@
+"""Parcels that are with a carrier, as they hear of what the carrier says: each event told once, the newest decides (G34)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fulfillment.carriers.domain import CarrierEvent, EventKind
+from services.fulfillment.parcels import store
+from services.fulfillment.parcels.changes import Changing
+from services.fulfillment.parcels.domain import ENDED, Change, Parcel, ParcelState
+from shared.audit import Actor
+
+DECIDES = {
+    EventKind.DELIVERED: ParcelState.DELIVERED,
+    EventKind.DELIVERY_FAILED: ParcelState.FAILED,
+    EventKind.RETURNED: ParcelState.RETURNED,
+    EventKind.LOST: ParcelState.LOST,
+}
+"""Where an event brings a parcel; the others only tell how it goes."""
+
+
+class Shipments:
+    """The port through which carriers' events reach parcels."""
+
+    def __init__(self, changing: Changing) -> None:
+        self._changing = changing
+
+    async def apply(self, conn: AsyncConnection, now: datetime, events: Sequence[CarrierEvent]) -> set[tuple[str, str]]:
+        """Let parcels hear of these events, in the caller's transaction.
+
+        Every event goes to the timeline once, by its sequence. One that decides changes the parcel's state only when its
+        sequence is above that of all that decided before it and the parcel is not at its end; so the order of arrival does
+        not matter. Answers the (carrier, id) of those whose parcel is known.
+        """
+        locked = await store.lock_tracked(conn, {(event.carrier, event.tracking_number) for event in events})
+        tracked = {(parcel.carrier, parcel.tracking_number): parcel for parcel in locked.values()}
+        told = await store.sequences_of(conn, locked.keys()) if locked else set()
+        changes: list[Change] = []
+        for event in sorted(events, key=lambda event: (event.carrier, event.tracking_number, event.sequence)):
+            parcel = tracked.get((event.carrier, event.tracking_number))
+            if parcel is None or (parcel.id, event.sequence) in told:
+                continue
+            told.add((parcel.id, event.sequence))
+            changes.append(_change(event, parcel, _standing_of(parcel, changes)))
+        await self._changing.apply(conn, now, locked, changes)
+        return {(event.carrier, event.id) for event in events if (event.carrier, event.tracking_number) in tracked}
+
+    async def under_way(self, conn: AsyncConnection, parcels: Sequence[UUID]) -> set[UUID]:
+        """Which of these are with a carrier and not at their end."""
+        return await store.with_carrier(conn, parcels)
+
+
+def _standing_of(parcel: Parcel, changes: Sequence[Change]) -> ParcelState:
+    """Where a parcel is after the changes of this set."""
+    last = next((change for change in reversed(changes) if change.parcel_id == parcel.id), None)
+    return parcel.state if last is None else last.to
+
+
+def _change(event: CarrierEvent, parcel: Parcel, state: ParcelState) -> Change:
+    decides = event.kind in DECIDES and event.sequence > parcel.carrier_sequence and state not in ENDED
+    return Change(
+        parcel_id=parcel.id,
+        to=DECIDES[event.kind] if decides else state,
+        actor=Actor(f"carrier:{event.carrier}", "carrier", f"event {event.id}"),
+        at=event.at,
+        place=event.place or None,
+        kind=event.kind.value,
+        sequence=event.sequence,
+        decides=decides,
+    )
