@@ -34,8 +34,9 @@ def finding_router() -> APIRouter:
         if not term:
             return go_on("/customers")
         found = await load(redemption_of(visit).find(kinds_of(term), term))
-        if found.content is not None and len(found.content) == 1:
-            return go_on(f"/customers/{found.content[0]['customer_id']}")
+        people = found.content["items"] if found.content is not None else []
+        if len(people) == 1:
+            return go_on(f"/customers/{people[0]['customer_id']}")
         return show(visit, "customers/found.html", status=503 if found.silent else 200, term=term, found=found)
 
     return router

@@ -17,18 +17,18 @@ class Redemption:
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
 
-    async def find(self, kinds: Sequence[str], term: str) -> list[dict[str, Any]]:
-        """The first customers that one of these kinds of look finds. The service logs each look."""
+    async def find(self, kinds: Sequence[str], term: str) -> dict[str, Any]:
+        """The first customers that one of these kinds of look finds, and whether there are more. The service logs each look."""
         for kind in kinds:
             try:
-                found = (await self._voice.look("/v1/customers/search", {kind: term}))["items"]
+                found: dict[str, Any] = await self._voice.look("/v1/customers/search", {kind: term})
             except ServiceRefused as refusal:
                 if refusal.status == NOT_A_PHONE:  # not of that kind: the next may fit
                     continue
                 raise
-            if found:
-                return list(found)
-        return []
+            if found["items"]:
+                return found
+        return {"items": [], "more": False}
 
     async def customer(self, customer_id: UUID) -> Any:
         """Who they are, masked."""

@@ -10,6 +10,11 @@ WORDS = {
         "沒有找到。請核對手機號（含國家代碼）、完整客戶號或完整姓名。",
         "Nobody was found. Check the phone number, the whole customer number or the full name.",
     ),
+    "find.more": (
+        "还有更多同名客户，请改用手机号或客户号。",
+        "還有更多同名客戶，請改用手機號或客戶號。",
+        "There are more. Use the phone or the customer number instead.",
+    ),
     "find.logged": ("每次查找都会留下记录。", "每次查找都會留下記錄。", "Every look is on record."),
     "customer.number": ("客户号", "客戶號", "Customer number"),
     "customer.name": ("姓名", "姓名", "Name"),
@@ -73,8 +78,6 @@ WORDS = {
     "parcels.way.wallet": ("电子券", "電子券", "Wallet"),
     "parcels.tracking": ("{carrier} 单号 {number}", "{carrier} 單號 {number}", "{carrier}, number {number}"),
     "parcels.last": ("{at}：{words}", "{at}：{words}", "{at}: {words}"),
-    "parcels.events": ("全部经过", "全部經過", "Everything that happened"),
-    "parcels.place": ("在 {place}", "在 {place}", "at {place}"),
     "parcels.until": ("请在 {day} 前（含当日）领取", "請在 {day} 前（含當日）領取", "To be picked up by {day} at the latest"),
     "parcels.say.courier.preparing": (
         "礼品正在备货，还没有交给快递。",

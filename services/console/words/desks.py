@@ -60,7 +60,6 @@ WORDS = {
     ),
     "tasks.empty": ("没有搁置的任务。", "沒有擱置的任務。", "Nothing is parked."),
     "tasks.kind": ("任务", "任務", "Task"),
-    "tasks.ref": ("对象", "對象", "About"),
     "tasks.since": ("搁置于", "擱置於", "Parked"),
     "tasks.failures": ("失败次数", "失敗次數", "Failures"),
     "tasks.error": ("最后的错误", "最後的錯誤", "Last error"),
