@@ -3,14 +3,17 @@
 import ast
 import os
 import re
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from tests.recovery.load import SOLD_OUT, Customers, Order, must_be_once
+from tests.recovery.load import SOLD_OUT, Customers, Order, must_be_once, persist
+from tests.support.catalog import ACTOR, wish
 from tests.support.processes import FAILPOINT_CODE, Machine
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +66,7 @@ ALONE = [
     for death in dict.fromkeys(death for round_ in ROUNDS for death in round_.deaths)
 ]
 AT_TILLS = ["use.before_commit", "use.after_commit", "reverse.before_commit", "reverse.after_commit"]
+AT_RETURNS = ["return.before_commit", "return.after_commit"]
 EXPIRY = "expire.before_commit"
 
 
@@ -111,6 +115,33 @@ async def test_fulfillment_dies_while_tills_use_and_reverse_and_each_happens_onc
     assert await customers.breaks() == []
 
 
+@pytest.mark.proves("G11", "G30", "K7")
+async def test_the_catalog_dies_while_units_come_back_and_they_come_back_once(machine: Machine, customers: Customers) -> None:
+    for name in AT_RETURNS:
+        reservation = wish(("O1", 3))
+        await at_catalog(customers, "", reservation)
+        back = {"id": str(uuid.uuid4()), "reservation_id": reservation["id"], "gives_back": "stock_and_places"}
+        before = len(machine.programs[CATALOG].deaths)
+        await machine.restart({CATALOG: f"{name}:exit"})
+        outcome = await at_catalog(customers, "/returns", {**back, "lines": [{"number": 1, "quantity": 2}]})
+        assert machine.programs[CATALOG].deaths[before:] == [FAILPOINT_CODE]
+        assert outcome == "returned"
+        query = "SELECT array_agg(kind || ' ' || quantity ORDER BY id) FROM stock_movements WHERE reservation_id = %s"
+        assert customers.value("catalog", query, reservation["id"]) == ["held 3", "given_back 2"]
+        assert await at_catalog(customers, "/releases", {"id": reservation["id"]}) == "released"
+        assert customers.value("catalog", query, reservation["id"]) == ["held 3", "given_back 2", "released 1"]
+    assert await customers.breaks() == []
+
+
+async def at_catalog(customers: Customers, path: str, item: Mapping[str, Any]) -> str:
+    """One item of a call of redemption's, sent until it has its answer."""
+    url, headers = f"{customers.machine.url('catalog')}/internal/v1/reservations{path}", customers.issuer.service()
+    answer = await persist(lambda: customers.client.put(url, json={"actor": ACTOR, "items": [item]}, headers=headers))
+    assert answer.status_code == 200, answer.text
+    outcome: str = answer.json()["items"][0]["outcome"]
+    return outcome
+
+
 @pytest.mark.proves("G30")
 async def test_fulfillments_worker_dies_while_vouchers_expire_and_each_expires_once(
     machine: Machine, customers: Customers
@@ -136,7 +167,7 @@ async def test_fulfillments_worker_dies_while_vouchers_expire_and_each_expires_o
 
 def test_every_failpoint_in_the_code_is_died_at_here() -> None:
     here = {(program.split()[0], name) for round_ in ROUNDS for program, name in round_.deaths}
-    here |= {("fulfillment", name) for name in [*AT_TILLS, EXPIRY]}
+    here |= {("fulfillment", name) for name in [*AT_TILLS, EXPIRY]} | {("catalog", name) for name in AT_RETURNS}
     assert here == set(points_in_code())
 
 
