@@ -16,8 +16,8 @@ from services.catalog.returns.api import return_router
 from services.catalog.settings import Settings
 from services.catalog.versions.api import version_router
 from shared.app import build_app
-from shared.books import books_router
 from shared.audit import Audit
+from shared.books import books_router
 from shared.clock import Clock
 from shared.identity import KeySource, TokenVerifier
 from shared.identity.tokens import PublishedKeys
