@@ -52,18 +52,18 @@ class Sandboxed:
 class Courier(Sandboxed):
     """The courier. Nothing is told by itself: `tell` sends the webhooks that are due."""
 
-    def __init__(self, webhooks: httpx.AsyncBaseTransport | None = None, **settings: Any) -> None:
-        """`webhooks` is where fulfillment listens; without it nobody does."""
+    def __init__(self, listener: httpx.AsyncBaseTransport | None = None, **settings: Any) -> None:
+        """`listener` is where fulfillment hears webhooks; without it nobody does."""
         usual: dict[str, Any] = {
             "key": COURIER_KEY,
             "sandbox_key": SANDBOX_KEY,
             "webhook_url": f"http://fulfillment.test/v1/carriers/{CARRIER}/events",
             "webhook_secret": CARRIER_SECRET,
         }
-        transport = webhooks or httpx.MockTransport(lambda _: httpx.Response(503))
+        self.listener = listener or httpx.MockTransport(lambda _: httpx.Response(503))
         self.seconds = 0.0
         app = courier_app.build(
-            CourierSettings(**{**usual, **settings}), http=httpx.AsyncClient(transport=transport), clock=self._time
+            CourierSettings(**{**usual, **settings}), http=httpx.AsyncClient(transport=_To(self)), clock=self._time
         )
         super().__init__(app)
         self.courier: courier_app.Courier = app.state.courier
@@ -86,6 +86,17 @@ class Courier(Sandboxed):
         while sent := await self.courier.teller.send_due():
             total += sent
         return total
+
+
+class _To(httpx.AsyncBaseTransport):
+    """To whoever listens to a courier now."""
+
+    def __init__(self, courier: Courier) -> None:
+        self._courier = courier
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """A webhook."""
+        return await self._courier.listener.handle_async_request(request)
 
 
 class Notifications(Sandboxed):
