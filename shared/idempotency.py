@@ -108,6 +108,7 @@ _READ = text(
     "SELECT key, fingerprint, resource_id, status, body, location, created_at FROM idempotency_keys "
     "WHERE key = ANY(CAST(:keys AS bytea[]))"
 )
+_REFER = text("UPDATE idempotency_keys SET resource_id = :resource WHERE key = :key AND status IS NULL")
 _FINISH = text(
     "UPDATE idempotency_keys k SET status = done.status, body = done.body, location = done.location "
     "FROM unnest(CAST(:keys AS bytea[]), CAST(:statuses AS int[]), CAST(:bodies AS bytea[]), CAST(:locations AS text[])) "
@@ -137,6 +138,10 @@ class Keys:
         """The records of the keys that exist."""
         found = await conn.execute(_READ, {"keys": list(keys)})
         return {bytes(row.key): Record(*row[1:]) for row in found}
+
+    async def refer(self, conn: AsyncConnection, key: bytes, resource_id: UUID) -> None:
+        """What a key that this transaction took is about, where that is known only after it was taken."""
+        await conn.execute(_REFER, {"key": key, "resource": resource_id})
 
     async def finish(self, conn: AsyncConnection, answers: Sequence[tuple[bytes, int, bytes, str | None]]) -> None:
         """Keep (key, status, body, location) for every later request with that key."""

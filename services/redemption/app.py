@@ -6,13 +6,15 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
+from services.redemption.addresses.api import address_router
 from services.redemption.customers.api import customer_router
 from services.redemption.feeds.api import feed_router
 from services.redemption.parts import make_parts
 from services.redemption.points.api import points_router
 from services.redemption.problems import CATALOGUE
 from services.redemption.reconciliation.api import reconciliation_router
-from services.redemption.redemptions.api import redemption_router
+from services.redemption.redemptions.api import ending_router, redemption_router
+from services.redemption.redemptions.use_cases.cancel import Cancelling
 from services.redemption.redemptions.use_cases.redeem import Redeeming
 from services.redemption.settings import Settings
 from shared.app import build_app
@@ -44,12 +46,14 @@ def build(
 
     parts = make_parts(settings, clock=clock, transport=transport)
     redeeming = Redeeming(parts)
+    cancelling = Cancelling(parts)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.parts = parts
         yield
         await redeeming.close()
+        await cancelling.close()
         await parts.close()
 
     return build_app(
@@ -57,8 +61,10 @@ def build(
         description="Customers, their points, and what they redeem them for.",
         routers=[  # the hot routes first
             redemption_router(parts, redeeming),
+            ending_router(parts, cancelling),
             points_router(parts),
             customer_router(parts),
+            address_router(parts),
             feed_router(parts),
             reconciliation_router(parts),
             task_router(parts.database, parts.audit),

@@ -10,13 +10,16 @@ from services.redemption.parts import Parts, make_parts
 from services.redemption.points.use_cases import expire_claimed
 from services.redemption.reconciliation.use_cases import EVERY_SECONDS as RECONCILE_EVERY_SECONDS
 from services.redemption.reconciliation.use_cases import RECONCILE, STEP, start_claimed, step_claimed
+from services.redemption.redemptions.use_cases.cancel import cancel_claimed
 from services.redemption.redemptions.use_cases.drive import drive_claimed
 from services.redemption.redemptions.use_cases.follow import (
     consume_claimed,
     fulfil_claimed,
     release_claimed,
     sweep_claimed,
+    watch_claimed,
 )
+from services.redemption.returns.use_cases import GIVE_BACK, give_back_claimed
 from services.redemption.settings import Settings
 from shared.process import run_worker
 from shared.tasks import Again, Claim, Handler, Lane, Schedule, Worker
@@ -41,7 +44,9 @@ def lanes(parts: Parts) -> list[Lane]:
     return [
         Lane("drive", [handler("drive", drive_claimed), handler("release", release_claimed)], batch=64),
         Lane("fulfil", [handler("fulfil", fulfil_claimed)], batch=64),
-        Lane("consume", [handler("consume", consume_claimed)], batch=64),
+        Lane("cancel", [handler("cancel", cancel_claimed)], batch=64),
+        Lane("watch", [handler("watch", watch_claimed)], batch=64),
+        Lane("consume", [handler("consume", consume_claimed), handler(GIVE_BACK, give_back_claimed)], batch=64),
         Lane(
             "housekeeping",
             [

@@ -33,8 +33,18 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenBack:
+    """What a return document gives back: `stock_and_places`, `stock` or `nothing`, and (number, quantity) of lines."""
+
+    return_id: UUID
+    redemption_id: UUID
+    gives_back: str
+    lines: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the catalog says of one reservation: held, refused, released, consumed, mismatch or unknown."""
+    """What the catalog says of one item: held, refused, released, consumed, returned, too_many, mismatch or unknown."""
 
     outcome: str
     reasons: Sequence[dict[str, Any]] = field(default_factory=tuple)
@@ -100,6 +110,19 @@ class Catalog:
     async def consume(self, redemption_ids: Sequence[UUID], actor: Actor) -> dict[UUID, Outcome]:
         """What was held has been handed out."""
         return await self._put("/internal/v1/reservations/consumptions", [{"id": r} for r in redemption_ids], actor)
+
+    async def give_back(self, documents: Sequence[GivenBack], actor: Actor) -> dict[UUID, Outcome]:
+        """Tell what came back of what was held or handed out, by the return document; sending again is the same request."""
+        items = [
+            {
+                "id": document.return_id,
+                "reservation_id": document.redemption_id,
+                "gives_back": document.gives_back,
+                "lines": [{"number": number, "quantity": quantity} for number, quantity in document.lines],
+            }
+            for document in documents
+        ]
+        return await self._put("/internal/v1/reservations/returns", items, actor)
 
     async def reservations_after(self, after: UUID, limit: int) -> list[dict[str, Any]]:
         """A page of reservations in the order of their ids, for the check of the books."""

@@ -5,7 +5,7 @@ once. Points are whole numbers. A lot is good through the last second of its `ex
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -60,6 +60,10 @@ class AccountClosed(DomainError):
     """A closed account stays closed."""
 
 
+class RefundExceedsSpent(DomainError):
+    """More would be given back than was spent."""
+
+
 def state_in_force(state: AccountState, until: datetime | None, now: datetime) -> AccountState:
     """The state that counts at an instant: one that was set until a moment is over then, but closed is closed."""
     over = until is not None and until <= now and state is not AccountState.CLOSED
@@ -97,6 +101,30 @@ class Hold:
     points: int
 
 
+@dataclass(slots=True)
+class Spent:
+    """Points of one lot that one redemption spent, and how many of them were given back."""
+
+    redemption_id: UUID
+    lot_id: UUID
+    account_id: UUID
+    points: int
+    refunded: int
+
+    @property
+    def left(self) -> int:
+        """What can still be given back."""
+        return self.points - self.refunded
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """So many points go back for a reason that has a document: its id is kept in the postings."""
+
+    return_id: UUID
+    points: int
+
+
 @dataclass(frozen=True, slots=True)
 class Posting:
     """One movement between two accounts; never changed, only followed by another that corrects it."""
@@ -112,6 +140,20 @@ class Posting:
     redemption_id: UUID | None
     reason: str
     balance_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Grace:
+    """Until when points of an expired lot are good again, and on whose account."""
+
+    until: date
+    reference: str
+    reason: str
+
+
+def _place(lot: Lot) -> tuple[date, datetime, UUID]:
+    """The order in which lots are used: oldest expiry first, then oldest earned (P1, G6)."""
+    return lot.expires_on, lot.earned_at, lot.id
 
 
 @dataclass(slots=True)
@@ -150,7 +192,7 @@ class Book:
             raise InsufficientPoints(required=points, available=available, missing=points - available)
         held: list[Hold] = []
         left = points
-        for lot in sorted(self.lots, key=lambda lot: (lot.expires_on, lot.earned_at, lot.id)):
+        for lot in sorted(self.lots, key=_place):
             taken = min(left, lot.free) if lot.expires_on >= today else 0
             if taken:
                 lot.held += taken
@@ -178,7 +220,36 @@ class Book:
         for hold in holds:
             lot = self._take_back(hold)
             if lot.expires_on < today:
-                self._give_grace(lot, hold, now, today + timedelta(days=grace_days))
+                grace = _Grace(today + timedelta(days=grace_days), str(hold.redemption_id), "released after its last day")
+                self._give_grace(lot, hold.points, now, hold.redemption_id, grace)
+
+    def refund(self, spent: Sequence[Spent], refund: Refund, now: datetime, today: date, grace_days: int) -> list[Spent]:
+        """Give points of one redemption back to the lots that they came from, the one that was used last first (G6, R6).
+
+        A lot that expired meanwhile hands them on to a grace lot, good for `grace_days` days after today. Whatever state the
+        account is in: the points are the customer's. Answers what changed of `spent`. Raises RefundExceedsSpent, and then
+        nothing has changed (G7). The book must hold these lots, used up or not.
+        """
+        if not 0 < refund.points <= sum(one.left for one in spent):
+            raise RefundExceedsSpent(points=refund.points, left=sum(one.left for one in spent))
+        lots = {lot.id: lot for lot in self.lots}
+        left, changed = refund.points, []
+        for one in sorted(spent, key=lambda one: _place(lots[one.lot_id]), reverse=True):
+            part = min(left, one.left)
+            if part:
+                one.refunded += part
+                left -= part
+                changed.append(one)
+                self._put_back(lots[one.lot_id], one.redemption_id, replace(refund, points=part), now, today, grace_days)
+        return changed
+
+    def _put_back(self, lot: Lot, redemption_id: UUID, refund: Refund, now: datetime, today: date, grace_days: int) -> None:
+        lot.remaining += refund.points
+        self._post("refunded", refund.points, House.REDEEMED, lot, now, redemption_id, f"return {refund.return_id}")
+        if lot.expires_on < today:
+            reason = f"return {refund.return_id} after its last day"
+            grace = _Grace(today + timedelta(days=grace_days), str(refund.return_id), reason)
+            self._give_grace(lot, refund.points, now, redemption_id, grace)
 
     def earn(self, *, points: int, expires_on: date, source: str, source_ref: str, now: datetime) -> Lot:
         """A new lot. Raises AccountMayNotEarn; an opening balance is taken over whatever the state."""
@@ -209,13 +280,12 @@ class Book:
         self.is_changed = True
         return lot
 
-    def _give_grace(self, lot: Lot, hold: Hold, now: datetime, until: date) -> None:
-        lot.remaining -= hold.points
-        self._post("expired", -hold.points, House.EXPIRED, lot, now, hold.redemption_id, "released after its last day")
-        reference = f"{hold.redemption_id}:{hold.lot_id}"
-        grace = Lot(new_id(), until, now, "grace", reference, hold.points, hold.points, is_new=True)
-        self.lots.append(grace)
-        self._post("grace", hold.points, House.EXPIRED, grace, now, hold.redemption_id, "released after its last day")
+    def _give_grace(self, lot: Lot, points: int, now: datetime, redemption_id: UUID, grace: "_Grace") -> None:
+        lot.remaining -= points
+        self._post("expired", -points, House.EXPIRED, lot, now, redemption_id, grace.reason)
+        new = Lot(new_id(), grace.until, now, "grace", f"{grace.reference}:{lot.id}", points, points, is_new=True)
+        self.lots.append(new)
+        self._post("grace", points, House.EXPIRED, new, now, redemption_id, grace.reason)
 
     def _post(
         self, kind: str, change: int, house: House, lot: Lot, now: datetime, redemption_id: UUID | None, reason: str

@@ -1,7 +1,7 @@
 """The ledger's SQL: books are read under their accounts' locks and written back as sets."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.redemption.points.domain import AccountState, Book, Hold, Lot, Posting
+from services.redemption.points.domain import AccountState, Book, Hold, Lot, Posting, Spent
 from services.redemption.points.tables import accounts, holds, lots
 from shared.sets import insert_rows
 
@@ -28,6 +28,26 @@ _HOLDS = text(
     """
     SELECT redemption_id, lot_id, account_id, points FROM holds
      WHERE redemption_id = ANY(CAST(:ids AS uuid[])) AND state = 'held' ORDER BY redemption_id, lot_id
+    """
+)
+_SPENT = text(
+    """
+    SELECT redemption_id, lot_id, account_id, points, refunded FROM holds
+     WHERE redemption_id = ANY(CAST(:ids AS uuid[])) AND state = 'posted' ORDER BY redemption_id, lot_id
+    """
+)
+_LOTS = text(
+    """
+    SELECT account_id, id, expires_on, earned_at, source, source_ref, original, remaining, held
+      FROM lots WHERE id = ANY(CAST(:ids AS uuid[]))
+    """
+)
+_SAVE_SPENT = text(
+    """
+    UPDATE holds h SET refunded = n.refunded
+      FROM unnest(CAST(:redemptions AS uuid[]), CAST(:lots AS uuid[]), CAST(:refunded AS bigint[]))
+           AS n(redemption_id, lot_id, refunded)
+     WHERE h.redemption_id = n.redemption_id AND h.lot_id = n.lot_id
     """
 )
 _END_HOLDS = text("UPDATE holds SET state = :state WHERE redemption_id = ANY(CAST(:ids AS uuid[])) AND state = 'held'")
@@ -183,6 +203,35 @@ async def end_holds(conn: AsyncConnection, redemption_ids: Sequence[UUID], state
     """Holds end once: posted or released."""
     if redemption_ids:
         await conn.execute(_END_HOLDS, {"ids": list(redemption_ids), "state": state})
+
+
+async def read_spent(
+    conn: AsyncConnection, books: Mapping[UUID, Book], redemption_ids: Sequence[UUID]
+) -> dict[UUID, list[Spent]]:
+    """What redemptions spent of which lots; the lots that are used up are added to the books, since they may open again.
+
+    The books' accounts are locked, so nothing of this changes under the reader.
+    """
+    found: dict[UUID, list[Spent]] = defaultdict(list)
+    for row in await conn.execute(_SPENT, {"ids": list(redemption_ids)}):
+        found[row.redemption_id].append(Spent(*row))
+    known = {lot.id for book in books.values() for lot in book.lots}
+    closed = {one.lot_id for spent in found.values() for one in spent} - known
+    if closed:
+        for account_id, *values in await conn.execute(_LOTS, {"ids": sorted(closed)}):
+            books[account_id].lots.append(Lot(*values))
+    return found
+
+
+async def save_spent(conn: AsyncConnection, changed: Sequence[Spent]) -> None:
+    """Write how much of what was spent was given back."""
+    if changed:
+        values = {
+            "redemptions": [one.redemption_id for one in changed],
+            "lots": [one.lot_id for one in changed],
+            "refunded": [one.refunded for one in changed],
+        }
+        await conn.execute(_SAVE_SPENT, values)
 
 
 async def accounts_with_expired_lots(conn: AsyncConnection, today: date, *, after: UUID, most: int) -> list[UUID]:

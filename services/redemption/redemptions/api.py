@@ -1,6 +1,5 @@
 """Redemptions over HTTP."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,95 +7,40 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.customers.access import customer_of, require_owner
+from services.redemption.deliveries.domain import AddressUnknown, BranchUnknown
+from services.redemption.deliveries.schemas import OutcomesBody, OutcomesView, OutcomeView
+from services.redemption.deliveries.use_cases import choose_delivery
 from services.redemption.offers.domain import Offer
 from services.redemption.parts import Parts
 from services.redemption.redemptions import store
-from services.redemption.redemptions.domain import REFUSALS, Line, OfferUnknown, Redemption, State
+from services.redemption.redemptions.answers import AnswerWriter, shown, shown_whole
+from services.redemption.redemptions.domain import Line, OfferUnknown
 from services.redemption.redemptions.schemas import (
-    LineOut,
+    CancellationWish,
     LineWish,
     RedemptionOut,
     RedemptionPage,
     RedemptionWish,
     RedemptionWithTimeline,
-    RewardOut,
-    TimelineEntryOut,
 )
-from services.redemption.redemptions.store import LineRow
-from services.redemption.redemptions.use_cases.commands import Answer, Redeem
+from services.redemption.redemptions.use_cases.cancel import Cancel, Cancelling
+from services.redemption.redemptions.use_cases.commands import Redeem
+from services.redemption.redemptions.use_cases.outcomes import take_outcomes
 from services.redemption.redemptions.use_cases.redeem import Redeeming
-from services.redemption.redemptions.words import event_in_words, state_in_words
-from shared.answers import language_of, refusal_answer
+from services.redemption.redemptions.use_cases.show import read_whole
+from shared.answers import language_of
 from shared.app import new_router
 from shared.audit import Actor
-from shared.errors import DomainError
+from shared.errors import FieldError
 from shared.idempotency import NEEDS_KEY, attempt_of
 from shared.idempotency import answer as kept_answer
-from shared.identity import Principal, allow, customers, staff
+from shared.identity import Principal, allow, customers, services, staff
 from shared.ids import new_id
 from shared.languages import Language
 from shared.paging import LIMIT_DEFAULT, LIMIT_MAX
-from shared.problems import NeighbourUnavailable, NotFound
+from shared.problems import InvalidInput, NeighbourUnavailable, NotFound
 
 READERS = staff("agent", "supervisor", "branch", "auditor")
-
-
-class AnswerWriter:
-    """Writes answers for one request, in its language."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._language: Language = language_of(request)
-
-    def redemption(self, redemption: Redemption, lines: Sequence[LineRow]) -> Answer:
-        """201 with the redemption, or the problem for which it was declined."""
-        if redemption.state is State.DECLINED:
-            reason = dict(redemption.reasons[0])
-            facts = {**reason.get("facts", {}), "redemption_id": str(redemption.id)}
-            if reason.get("line") is not None:
-                facts["line"] = reason["line"]
-            return self.refusal(REFUSALS[reason["code"]](**facts))
-        body = shown(redemption, lines, self._language).model_dump_json().encode()
-        return Answer(201, body, f"/v1/redemptions/{redemption.id}")
-
-    def refusal(self, error: DomainError) -> Answer:
-        """The problem."""
-        problem = refusal_answer(self._request, error)
-        if problem is None:
-            raise error
-        return Answer(problem.status_code, bytes(problem.body))
-
-    def under_way(self, redemption: Redemption, lines: Sequence[LineRow]) -> Answer:
-        """202: on record, not ended; asked again it shows how it stands then."""
-        body = shown(redemption, lines, self._language).model_dump_json().encode()
-        return Answer(202, body, f"/v1/redemptions/{redemption.id}")
-
-
-def shown(redemption: Redemption, lines: Sequence[LineRow], language: Language) -> RedemptionOut:
-    """A redemption as its owner sees it."""
-    return RedemptionOut(
-        id=redemption.id,
-        mode=redemption.mode,
-        state=redemption.state.value,
-        state_words=state_in_words(redemption.state.value, language),
-        campaign=redemption.campaign,
-        price_points=redemption.price_points,
-        lines=[_line_shown(row, language) for row in lines],
-        accepted_at=redemption.accepted_at,
-        changed_at=redemption.changed_at,
-    )
-
-
-def _line_shown(row: LineRow, language: Language) -> LineOut:
-    return LineOut(
-        number=row["number"],
-        offer_id=row["offer_id"],
-        offer_version=row["offer_version"],
-        reward=RewardOut(code=row["reward"]["code"], name=row["reward"]["names"][language]),
-        quantity=row["quantity"],
-        unit_points=row["unit_points"],
-        points=row["quantity"] * row["unit_points"],
-    )
 
 
 def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
@@ -113,24 +57,29 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
         request: Request, wish: RedemptionWish, who: Annotated[Principal, allow(customers("redemptions:write"))]
     ) -> Response:
         """Redeem points for rewards: 201 when confirmed, 202 with Location when it takes longer than three seconds."""
-        attempt = attempt_of(request, who, wish.model_dump_json().encode())
+        # What is not said is no part of it: a request without goods is the same as before there were any.
+        attempt = attempt_of(request, who, wish.model_dump_json(exclude_none=True).encode())
         customer = await customer_of(parts, who)
+        redemption_id = new_id()
         try:
             lines = tuple([await _line(parts, wish.campaign, number, line) for number, line in enumerate(wish.lines, start=1)])
-        except (NeighbourUnavailable, OfferUnknown):
-            # Nobody can say what the offer is; but a request that was answered before gets that answer.
+            offers = [(line.number, line.offer) for line in lines]
+            delivery = await choose_delivery(parts, customer, redemption_id, offers, wish.delivery)
+        except (NeighbourUnavailable, OfferUnknown, AddressUnknown, BranchUnknown):
+            # Nobody can say what the offer is, or the address is gone; but a request that was answered before gets that answer.
             known = await redeeming.answer_again(attempt, AnswerWriter(request))
             if known is None:
                 raise
             return kept_answer(known.status, known.body, known.location, replayed=known.replayed)
         command = Redeem(
-            id=new_id(),
+            id=redemption_id,
             attempt=attempt,
             customer=customer,
             campaign=wish.campaign,
             lines=lines,
             actor=Actor.of(who),
             writer=AnswerWriter(request),
+            delivery=delivery,
         )
         outcome = await redeeming.redeem(command)
         return kept_answer(outcome.status, outcome.body, outcome.location, replayed=outcome.replayed)
@@ -170,14 +119,40 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
             if redemption is None:
                 raise NotFound
             await require_owner(conn, who, redemption.customer_id)
-            lines = (await store.read_lines(conn, [redemption_id]))[redemption_id]
-            events = await store.read_events(conn, redemption_id)
-        language = language_of(request)
-        timeline = [
-            TimelineEntryOut(at=e.at, kind=e.kind, actor=e.actor, words=event_in_words(e.kind, e.facts, language))
-            for e in events
-        ]
-        return RedemptionWithTimeline(**shown(redemption, lines, language).model_dump(), timeline=timeline)
+            whole = await read_whole(conn, redemption)
+        return shown_whole(whole, language_of(request))
+
+    return router
+
+
+def ending_router(parts: Parts, cancelling: Cancelling) -> APIRouter:
+    """The routes by which redemptions come to their ends: somebody cancels, or fulfillment tells."""
+    router = new_router()
+
+    @router.post(
+        "/v1/redemptions/{redemption_id}/cancellation",
+        responses={200: {"model": RedemptionWithTimeline}, 202: {"model": RedemptionWithTimeline}, 404: {}},
+        openapi_extra=NEEDS_KEY,
+    )
+    async def cancel_redemption(
+        request: Request,
+        redemption_id: UUID,
+        wish: CancellationWish,
+        who: Annotated[Principal, allow(customers("redemptions:write"), staff("agent", "supervisor"))],
+    ) -> Response:
+        """Cancel what has not left yet: 200 when it, or a part of it, is cancelled, 202 when that takes longer."""
+        attempt = attempt_of(request, who, wish.model_dump_json().encode())
+        if who.kind == "staff" and wish.reason is None:
+            raise InvalidInput(FieldError("reason", "missing"))
+        actor = Actor.of(who, reason=wish.reason or "")
+        outcome = await cancelling.cancel(Cancel(redemption_id, attempt, who, actor, AnswerWriter(request)))
+        return kept_answer(outcome.status, outcome.body, outcome.location, replayed=outcome.replayed)
+
+    @router.put("/internal/v1/outcomes", response_model=OutcomesView)
+    async def put_outcomes(body: OutcomesBody, who: Annotated[Principal, allow(services("internal"))]) -> OutcomesView:
+        """Fulfillment tells how parts stand. Sending again, late or out of order changes nothing (G34)."""
+        outcomes = await take_outcomes(parts, [item.as_report() for item in body.items], body.actor.as_actor(who))
+        return OutcomesView(items=[OutcomeView(id=item.id, outcome=outcomes[item.id]) for item in body.items])
 
     return router
 

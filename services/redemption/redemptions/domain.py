@@ -4,13 +4,14 @@
 the docs all use it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from services.redemption.deliveries.domain import Fate, Report, fates_of, may_still_be_stopped
 from services.redemption.offers.domain import Offer
 from shared.errors import DomainError
 
@@ -25,8 +26,12 @@ class State(StrEnum):
 
     ACCEPTED = "accepted"
     CONFIRMED = "confirmed"
+    DELIVERING = "delivering"
     FULFILLED = "fulfilled"
     DECLINED = "declined"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    RETURNED = "returned"
 
 
 class Event(StrEnum):
@@ -35,14 +40,29 @@ class Event(StrEnum):
     RESERVED = "reserved"
     REFUSED = "refused"
     DEADLINE_PASSED = "deadline_passed"
+    UNDER_WAY = "under_way"
+    """Fulfillment has it, and something is on its way or about to be."""
     DELIVERED = "delivered"
+    """All parts came to their end, and at least one of them well."""
+    CAME_BACK = "came_back"
+    """All parts came to their end, and the customer has nothing of it."""
+    CANCEL_ASKED = "cancel_asked"
+    STOPPED = "stopped"
+    """Fulfillment says that nothing of it was or will be handed out."""
 
 
 class Command(StrEnum):
-    """What is to be done in the commit that takes an arrow, or by a task that the commit writes."""
+    """What is to be done in the commit that takes an arrow, or by a task that the commit writes.
+
+    Beside these every commit that learns of a line that was stopped, came back or was lost refunds that line, whatever
+    becomes of the others.
+    """
 
     POST_POINTS = "post_points"
+    REFUND_POINTS = "refund_points"
     FULFIL = "fulfil"
+    WATCH = "watch"
+    STOP = "stop"
     RELEASE_POINTS = "release_points"
     RELEASE_LIMITS = "release_limits"
     RELEASE_RESERVATION = "release_reservation"
@@ -50,23 +70,54 @@ class Command(StrEnum):
 
 
 ARROWS: Mapping[tuple[State, Event], tuple[State, tuple[Command, ...]]] = {
-    # The pivot: from here on only forward.
+    # The pivot: from here on only forward, unless fulfillment itself says that nothing is handed out.
     (State.ACCEPTED, Event.RESERVED): (State.CONFIRMED, (Command.POST_POINTS, Command.FULFIL)),
     (State.ACCEPTED, Event.REFUSED): (State.DECLINED, (Command.RELEASE_POINTS, Command.RELEASE_LIMITS)),
     (State.ACCEPTED, Event.DEADLINE_PASSED): (
         State.DECLINED,
         (Command.RELEASE_POINTS, Command.RELEASE_LIMITS, Command.RELEASE_RESERVATION),
     ),
+    # The row decides between this and the pivot; the release is a tombstone for a reservation that is on its way.
+    (State.ACCEPTED, Event.CANCEL_ASKED): (
+        State.CANCELLED,
+        (Command.RELEASE_POINTS, Command.RELEASE_LIMITS, Command.RELEASE_RESERVATION),
+    ),
     (State.CONFIRMED, Event.DELIVERED): (State.FULFILLED, (Command.CONSUME_RESERVATION,)),
+    (State.CONFIRMED, Event.UNDER_WAY): (State.DELIVERING, (Command.WATCH,)),
+    (State.DELIVERING, Event.DELIVERED): (State.FULFILLED, ()),
+    (State.CANCELLING, Event.DELIVERED): (State.FULFILLED, (Command.CONSUME_RESERVATION,)),
+    (State.CANCELLING, Event.UNDER_WAY): (State.DELIVERING, (Command.WATCH,)),
+    (State.CONFIRMED, Event.CANCEL_ASKED): (State.CANCELLING, (Command.STOP,)),
+    (State.DELIVERING, Event.CANCEL_ASKED): (State.CANCELLING, (Command.STOP,)),
+    **{
+        (state, Event.STOPPED): (
+            State.CANCELLED,
+            (Command.REFUND_POINTS, Command.RELEASE_LIMITS, Command.RELEASE_RESERVATION),
+        )
+        for state in (State.CONFIRMED, State.DELIVERING, State.CANCELLING)
+    },
+    **{
+        (state, Event.CAME_BACK): (State.RETURNED, (Command.REFUND_POINTS,))
+        for state in (State.CONFIRMED, State.DELIVERING, State.CANCELLING)
+    },
 }
-LIVE = frozenset({State.ACCEPTED, State.CONFIRMED})
+LIVE = frozenset({State.ACCEPTED, State.CONFIRMED, State.DELIVERING, State.CANCELLING})
+CANCELLABLE = frozenset(state for state, event in ARROWS if event is Event.CANCEL_ASKED)
+"""States in which somebody may ask to cancel; after the pivot fulfillment says whether it still can be."""
 TASK_FOR: Mapping[Command, str] = {
     Command.FULFIL: "fulfil",
+    Command.WATCH: "watch",
+    Command.STOP: "cancel",
     Command.CONSUME_RESERVATION: "consume",
     Command.RELEASE_RESERVATION: "release",
 }
 """Commands that are carried out after the commit, by a task that it writes."""
-TASK_OF: Mapping[State, str] = {State.ACCEPTED: "drive", State.CONFIRMED: "fulfil"}
+TASK_OF: Mapping[State, str] = {
+    State.ACCEPTED: "drive",
+    State.CONFIRMED: "fulfil",
+    State.DELIVERING: "watch",
+    State.CANCELLING: "cancel",
+}
 """The task that carries a redemption on from each state that is not an end."""
 
 
@@ -110,6 +161,10 @@ class CatalogUnavailable(DomainError):
     """The stock could not be asked in time; your points are free again."""
 
 
+class TooLateToCancel(DomainError):
+    """It cannot be cancelled any more."""
+
+
 REFUSALS: Mapping[str, type[DomainError]] = {
     "out-of-stock": OutOfStock,
     "quota-exhausted": QuotaExhausted,
@@ -135,6 +190,23 @@ def decide(state: State, event: Event, *, in_doubt: bool = False) -> tuple[State
     if event is Event.REFUSED and in_doubt:
         commands = (*commands, Command.RELEASE_RESERVATION)
     return to, commands
+
+
+def event_of(state: State, numbers: Collection[int], report: Report) -> Event | None:
+    """What a report of fulfillment means for a redemption in a state: the arrow to take, or None when it stays there.
+
+    While a cancellation is asked for, a part that has not left yet may still be stopped: then only the answer decides.
+    """
+    if state not in (State.CONFIRMED, State.DELIVERING, State.CANCELLING):
+        return None
+    if state is State.CANCELLING and may_still_be_stopped(numbers, report):
+        return None
+    fates = set(fates_of(numbers, report).values())
+    if Fate.UNDER_WAY in fates:
+        return None if state is State.DELIVERING else Event.UNDER_WAY
+    if Fate.WELL in fates:
+        return Event.DELIVERED
+    return Event.STOPPED if fates == {Fate.CANCELLATION} else Event.CAME_BACK
 
 
 @dataclass(frozen=True, slots=True)

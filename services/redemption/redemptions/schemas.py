@@ -1,12 +1,14 @@
 """Redemptions in JSON."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from services.redemption.deliveries.schemas import DeliveryOut, DeliveryWish
 from services.redemption.redemptions.domain import LINES_MAX, QUANTITY_MAX
+from services.redemption.returns.domain import REASON_CHARACTERS_MAX
 
 
 class LineWish(BaseModel):
@@ -27,6 +29,8 @@ class RedemptionWish(BaseModel):
     mode: Literal["points"] = "points"
     campaign: str = Field(min_length=1, max_length=32, pattern=r"^[A-Z0-9][A-Z0-9_-]*$")
     lines: list[LineWish] = Field(min_length=1, max_length=LINES_MAX)
+    delivery: DeliveryWish | None = None
+    """How the goods among them reach the customer; required for goods, and not allowed without."""
 
 
 class RewardOut(BaseModel):
@@ -52,12 +56,15 @@ class RedemptionOut(BaseModel):
     """A redemption; instants carry their offset."""
 
     id: UUID
+    customer_id: UUID
     mode: str
     state: str
     state_words: str
     campaign: str
     price_points: int
     lines: list[LineOut]
+    cancellable: bool
+    """A hint: as far as is known here it may still be stopped. Whether it can is decided when somebody cancels."""
     accepted_at: datetime
     changed_at: datetime
 
@@ -71,10 +78,42 @@ class TimelineEntryOut(BaseModel):
     words: str
 
 
-class RedemptionWithTimeline(RedemptionOut):
-    """A redemption and everything that happened to it."""
+class ReturnLineOut(BaseModel):
+    """So many units of a line, and the points that went back for them."""
 
+    number: int
+    quantity: int
+    points: int
+
+
+class ReturnOut(BaseModel):
+    """A document by which points went back, or by which somebody asked for it; `kind` says why."""
+
+    id: UUID
+    kind: str
+    state: str
+    requested_at: datetime
+    decided_at: datetime | None
+    points: int
+    lines: list[ReturnLineOut]
+
+
+class RedemptionWithTimeline(RedemptionOut):
+    """A redemption and everything that happened to it; a redemption of e-vouchers alone has no delivery."""
+
+    delivery: DeliveryOut | None
+    returns: list[ReturnOut]
     timeline: list[TimelineEntryOut]
+
+
+class CancellationWish(BaseModel):
+    """Why it is cancelled; staff say it, customers may."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=REASON_CHARACTERS_MAX)] | None = (
+        None
+    )
 
 
 class RedemptionPage(BaseModel):

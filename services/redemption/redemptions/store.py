@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.redemption.redemptions.domain import LIVE, Redemption, State, TimelineEntry
+from services.redemption.redemptions.domain import TASK_OF, Redemption, State, TimelineEntry
 from services.redemption.redemptions.tables import limit_counters, redemption_events, redemption_lines, redemptions
 from shared.sets import as_json, insert_rows
 
@@ -49,8 +49,9 @@ _COUNTERS = text(
 _STRANDED = text(
     """
     SELECT r.id, r.state FROM redemptions r
-     WHERE r.state = ANY(CAST(:live AS text[])) AND r.changed_at < :before
-       AND NOT EXISTS (SELECT FROM tasks t WHERE t.ref = r.id AND t.state <> 'done')
+      JOIN unnest(CAST(:live AS text[]), CAST(:kinds AS text[])) AS carried(state, kind) ON carried.state = r.state
+     WHERE r.state IN ('accepted', 'confirmed', 'delivering', 'cancelling') AND r.changed_at < :before
+       AND NOT EXISTS (SELECT FROM tasks t WHERE t.ref = r.id AND t.state <> 'done' AND t.kind = carried.kind)
      ORDER BY r.id LIMIT :most
     """
 )
@@ -175,6 +176,12 @@ async def add_to_counters(conn: AsyncConnection, changes: Mapping[tuple[UUID, st
 
 
 async def read_stranded(conn: AsyncConnection, *, before: datetime, most: int) -> list[tuple[UUID, State]]:
-    """Live redemptions without a task: nothing would carry them on."""
-    values = {"live": [state.value for state in LIVE], "before": before, "most": most}
+    """Live redemptions without the task of their state: nothing would carry them on."""
+    states = list(TASK_OF)
+    values = {
+        "live": [state.value for state in states],
+        "kinds": [TASK_OF[state] for state in states],
+        "before": before,
+        "most": most,
+    }
     return [(row.id, State(row.state)) for row in await conn.execute(_STRANDED, values)]

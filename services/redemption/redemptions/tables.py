@@ -45,9 +45,7 @@ redemptions = Table(
     CheckConstraint("price_points > 0", name="price_positive"),
     CheckConstraint("(state = 'declined') = (reasons <> '[]'::jsonb)", name="declined_with_reasons"),
     Index("ix_redemptions_customer", "customer_id", "id"),
-    Index(
-        "ix_redemptions_live", "id", postgresql_where=text("state IN ('accepted', 'confirmed', 'delivering', 'cancelling')")
-    ),
+    Index("ix_redemptions_live", "id", postgresql_where=text("state IN ('accepted', 'confirmed', 'delivering', 'cancelling')")),
     postgresql_with={"fillfactor": "70"},
 )
 

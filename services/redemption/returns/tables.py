@@ -49,7 +49,9 @@ return_lines = Table(
     Column("redemption_id", Uuid, nullable=False),
     Column("quantity", Integer, nullable=False),
     Column("points", BigInteger, nullable=False),
-    ForeignKeyConstraint(["return_id", "redemption_id"], ["returns.id", "returns.redemption_id"], name="fk_return_lines_return"),
+    ForeignKeyConstraint(
+        ["return_id", "redemption_id"], ["returns.id", "returns.redemption_id"], name="fk_return_lines_return"
+    ),
     ForeignKeyConstraint(
         ["redemption_id", "number"], ["redemption_lines.redemption_id", "redemption_lines.number"], name="fk_return_lines_line"
     ),

@@ -7,15 +7,18 @@ which it came, and all that changed written once. A command is accepted whole or
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.redemption.deliveries import store as deliveries
+from services.redemption.deliveries.domain import GOODS
 from services.redemption.parts import Parts
 from services.redemption.points import store as ledger
 from services.redemption.points.domain import Book, Hold
 from services.redemption.redemptions import store
-from services.redemption.redemptions.domain import DEADLINE, Redemption, State, TimelineEntry, limits_of, take_limits
+from services.redemption.redemptions.domain import DEADLINE, Line, Redemption, State, TimelineEntry, limits_of, take_limits
 from services.redemption.redemptions.store import LineRow
 from services.redemption.redemptions.use_cases.commands import Answer, Redeem, Writer
 from shared.audit import Entry
@@ -178,6 +181,7 @@ async def _write(parts: Parts, conn: AsyncConnection, books: dict[UUID, Book], r
     await store.insert_redemptions(conn, [redemption for _, redemption in accepted])
     rows = {command.id: _line_rows(command, round_.today) for command, _ in accepted}
     await store.insert_lines(conn, [row for lines in rows.values() for row in lines])
+    await deliveries.insert(conn, [(r.id, c.delivery) for c, r in accepted if c.delivery is not None], round_.now)
     await ledger.save_books(conn, books.values())
     await ledger.insert_holds(conn, round_.holds)
     await store.add_to_counters(conn, round_.counters)
@@ -206,10 +210,16 @@ def _line_rows(command: Redeem, today: date) -> list[LineRow]:
             "number": line.number,
             "offer_id": line.offer.id,
             "offer_version": line.offer.version,
-            "reward": {"code": line.offer.reward["code"], "names": dict(line.offer.names)},
+            "reward": _reward(line),
             "quantity": line.quantity,
             "unit_points": line.offer.price_points,
             "limit_keys": [limit.key for limit in limits_of(line.offer, today)],
         }
         for line in command.lines
     ]
+
+
+def _reward(line: Line) -> dict[str, Any]:
+    """What the line keeps of its reward; only of goods it says of which kind they are, since e-vouchers are the rule."""
+    kept = {"code": line.offer.reward["code"], "names": dict(line.offer.names)}
+    return {**kept, "kind": GOODS} if line.offer.reward["kind"] == GOODS else kept

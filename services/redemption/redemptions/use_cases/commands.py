@@ -6,6 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from services.redemption.customers.domain import Customer
+from services.redemption.deliveries.domain import Chosen
 from services.redemption.redemptions.domain import Line, Redemption
 from services.redemption.redemptions.store import LineRow
 from shared.audit import Actor
@@ -47,6 +48,8 @@ class Redeem:
     lines: tuple[Line, ...]
     actor: Actor
     writer: Writer
+    delivery: Chosen | None = None
+    """Where its goods go; None when there are none."""
 
     @property
     def price_points(self) -> int:

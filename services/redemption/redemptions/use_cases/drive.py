@@ -6,7 +6,7 @@ that follows, the answers that are kept.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -36,21 +36,24 @@ from shared.tasks.queue import backoff_seconds
 
 DRIVER = Actor("service:redemption", "worker")
 UNAVAILABLE = [{"code": "catalog-unavailable"}]
+WATCHED_EVERY = timedelta(hours=1)
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is known of one redemption: how the catalog answered, and who waits for it."""
+    """What is known of one redemption before its pivot: how the catalog answered, and who waits for it."""
 
     redemption: Redemption
     lines: Sequence[LineRow]
-    claim: Claim
+    claim: Claim | None
     event: Event
     reasons: Sequence[Mapping[str, Any]] = ()
     in_doubt: bool = False
     command: Redeem | None = None
+    actor: Actor | None = None
+    """Who cancels; otherwise the command's actor or, without one, the driver."""
 
 
 @dataclass(slots=True)
@@ -84,7 +87,9 @@ async def reserve(
     settled: dict[UUID, tuple[Event, Sequence[Mapping[str, Any]]]] = {}
     for redemption, _ in wanted:
         event = _event_of(outcomes.get(redemption.id))
-        if event is None:
+        if event is None and redemption.id in outcomes and outcomes[redemption.id].outcome == "released":
+            log.info("reservation_met_its_release", redemption=str(redemption.id))
+        elif event is None:
             log.error("reservation_not_understood", redemption=str(redemption.id), outcome=outcomes.get(redemption.id))
         else:
             settled[redemption.id] = (event, outcomes[redemption.id].reasons)
@@ -98,7 +103,8 @@ def _event_of(outcome: Outcome | None) -> Event | None:
         return Event.RESERVED
     if outcome.outcome == "refused":
         return Event.REFUSED
-    # "released": only this redemption's own decline releases, and then it is not accepted any more; "mismatch" is a fault.
+    # "released": only this redemption's own decline or cancellation releases, and then it is not accepted any more;
+    # "mismatch" is a fault.
     return None
 
 
@@ -107,23 +113,29 @@ async def settle(parts: Parts, conn: AsyncConnection, steps: Sequence[Step]) -> 
 
     Answers what those who wait are told, by redemption.
     """
-    fenced = await parts.tasks.finish(conn, [step.claim for step in steps])
-    mine = [step for step in steps if step.claim.id in fenced]
+    fenced = await parts.tasks.finish(conn, [step.claim for step in steps if step.claim is not None])
+    mine = [step for step in steps if step.claim is not None and step.claim.id in fenced]
     locked = await store.lock(conn, [step.redemption.id for step in mine])
     mine = [replace(s, redemption=locked[s.redemption.id]) for s in mine if locked[s.redemption.id].state is State.ACCEPTED]
-    books = await ledger.lock_books(conn, [step.redemption.account_id for step in mine])
+    changed = await take_arrows(parts, conn, mine)
+    answers = await _keep_answers(parts, conn, mine, changed)
+    await failpoint("drive.before_commit")
+    return answers
+
+
+async def take_arrows(parts: Parts, conn: AsyncConnection, steps: Sequence[Step]) -> list[Redemption]:
+    """Carry out the steps of redemptions that are accepted and locked by the caller. Answers how they stand now."""
+    books = await ledger.lock_books(conn, [step.redemption.account_id for step in steps])
     effects = _Effects(await parts.clock.now(conn))
-    for step in mine:
+    for step in steps:
         _take_arrow(step, effects)
-    await _write_points(parts, conn, books, mine, effects)
+    await _write_points(parts, conn, books, steps, effects)
     await store.save(conn, effects.changed, effects.now)
     await store.add_to_counters(conn, effects.counters)
     await store.insert_events(conn, effects.events)
     await parts.audit.record(conn, effects.now, effects.entries)
     await parts.tasks.add(conn, effects.tasks)
-    answers = await _keep_answers(parts, conn, mine, effects)
-    await failpoint("drive.before_commit")
-    return answers
+    return effects.changed
 
 
 def _take_arrow(step: Step, effects: _Effects) -> None:
@@ -137,8 +149,10 @@ def _take_arrow(step: Step, effects: _Effects) -> None:
         changed_at=effects.now,
     )
     effects.changed.append(redemption)
-    facts = {"points": redemption.price_points, "reasons": [reason["code"] for reason in step.reasons]}
-    actor = DRIVER if step.command is None else step.command.actor
+    facts: dict[str, Any] = {"points": redemption.price_points, "reasons": [reason["code"] for reason in step.reasons]}
+    actor = step.actor or (DRIVER if step.command is None else step.command.actor)
+    if actor.reason:
+        facts["reason"] = actor.reason
     effects.events.append((redemption.id, TimelineEntry(redemption.events_count, effects.now, state.value, actor.name, facts)))
     effects.entries.append(
         Entry(
@@ -170,8 +184,9 @@ def _note(command: Command, step: Step, effects: _Effects) -> None:
 
 
 def follow_up(kind: str, redemption_id: UUID, now: datetime) -> NewTask:
-    """The task that carries a redemption on; one of a kind at a time."""
-    return NewTask(kind=kind, ref=redemption_id, run_at=now, dedupe_key=str(redemption_id))
+    """The task that carries a redemption on; one of a kind at a time. `watch` is for reports that got lost: it has time."""
+    run_at = now + WATCHED_EVERY if kind == TASK_FOR[Command.WATCH] else now
+    return NewTask(kind=kind, ref=redemption_id, run_at=run_at, dedupe_key=str(redemption_id))
 
 
 async def _write_points(
@@ -190,8 +205,10 @@ async def _write_points(
     await ledger.end_holds(conn, effects.released, "released")
 
 
-async def _keep_answers(parts: Parts, conn: AsyncConnection, steps: Sequence[Step], effects: _Effects) -> dict[UUID, Answer]:
-    ended = {redemption.id: redemption for redemption in effects.changed}
+async def _keep_answers(
+    parts: Parts, conn: AsyncConnection, steps: Sequence[Step], changed: Sequence[Redemption]
+) -> dict[UUID, Answer]:
+    ended = {redemption.id: redemption for redemption in changed}
     answers: dict[UUID, Answer] = {}
     kept = []
     for step in steps:

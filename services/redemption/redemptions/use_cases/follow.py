@@ -4,8 +4,8 @@ Each is a task; each calls once for a set and then commits once, the fence first
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,41 +14,59 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.customers import store as customers
 from services.redemption.customers.domain import Customer
+from services.redemption.deliveries import store as deliveries
+from services.redemption.deliveries.domain import GOODS, Part, PartState, Report, Way
+from services.redemption.deliveries.store import SealedDelivery
+from services.redemption.deliveries.use_cases import destination
 from services.redemption.neighbours.fulfillment import Delivery
 from services.redemption.parts import Parts
 from services.redemption.redemptions import store
-from services.redemption.redemptions.domain import TASK_FOR, TASK_OF, Event, Redemption, State, TimelineEntry, decide
+from services.redemption.redemptions.domain import TASK_OF, Redemption, State
 from services.redemption.redemptions.store import LineRow
 from services.redemption.redemptions.use_cases.drive import DRIVER, follow_up
-from shared.audit import Entry
+from services.redemption.redemptions.use_cases.outcomes import Known, take_reports
 from shared.failpoints import failpoint
 from shared.http_client import Refused
 from shared.problems import NeighbourUnavailable
+from shared.secrets import Unreadable
 from shared.tasks import Again, Claim
 
+NO_MATTER_WHEN = datetime.min.replace(tzinfo=UTC)
+"""Of e-vouchers alone no part is shown: the timeline says when they were handed out."""
 STRANDED_AFTER = timedelta(seconds=60)
 NOT_UNDERSTOOD = Again("the answer was not understood", after_seconds=60.0)
 
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A redemption that is to be handed out, with where its goods go."""
+
+    redemption: Redemption
+    lines: Sequence[LineRow]
+    person: Customer
+    destination: SealedDelivery | None
+    data_key: bytes | None
+
+
 async def fulfil_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Again]:
-    """Ask fulfillment for a set of redemptions, and mirror what it has handed out."""
+    """Ask fulfillment for a set of redemptions, and mirror what it has handed out or taken in hand."""
     ids = [claim.ref for claim in claims if claim.ref is not None]
     async with parts.database.transaction() as conn:
-        found = [r for r in (await store.read(conn, ids)).values() if r.state is State.CONFIRMED]
-        lines = await store.read_lines(conn, ids)
-        people = await customers.find_by_ids(conn, [r.customer_id for r in found])
-    items, unasked = await _items(parts, [(r, lines[r.id], people[r.customer_id]) for r in found])
-    deliveries = await _ask(parts, items)
+        found = await _read_wanted(conn, ids)
+    items, unasked = await _items(parts, list(found.values()))
+    answers = await _ask(parts, items)
     await failpoint("fulfil.after_call")
-    done = {r.id for r in found if r.id in deliveries and deliveries[r.id].outcome == "accepted"}
-    claims_done = [c for c in claims if c.ref in done or c.ref not in {r.id for r in found}]
+    done = {ref: answers[ref] for ref in found if ref in answers and answers[ref].outcome in ("accepted", "cancelled")}
+    claims_done = [c for c in claims if c.ref in done or c.ref not in found]
+    known = Known({ref: one.lines for ref, one in found.items()}, [r for r, one in found.items() if one.destination])
 
     async def work(conn: AsyncConnection) -> None:
         fenced = await parts.tasks.finish(conn, claims_done)
-        handed_out = [c.ref for c in claims_done if c.id in fenced and c.ref in done and deliveries[c.ref].state == "issued"]
-        await _mark_fulfilled(parts, conn, [ref for ref in handed_out if ref is not None])
+        mine = [c.ref for c in claims_done if c.id in fenced and c.ref in done]
+        reports = {ref: _report(ref, done[ref], found[ref].lines) for ref in mine if ref is not None}
+        await take_reports(parts, conn, reports, DRIVER, known)
         await failpoint("fulfil.before_commit")
 
     await parts.database.run(work)
@@ -56,22 +74,42 @@ async def fulfil_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Ag
     return {**_not_done(claims, claims_done, "fulfil", known=later), **later}
 
 
-async def _items(
-    parts: Parts, asked: Sequence[tuple[Redemption, Sequence[LineRow], Customer]]
-) -> tuple[list[dict[str, Any]], set[UUID]]:
+async def _read_wanted(conn: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, _Wanted]:
+    redemptions = [r for r in (await store.read(conn, ids)).values() if r.state is State.CONFIRMED]
+    lines = await store.read_lines(conn, ids)
+    people = await customers.find_by_ids(conn, [r.customer_id for r in redemptions])
+    with_goods = [r for r in redemptions if any(row["reward"].get("kind") == GOODS for row in lines[r.id])]
+    sealed = await deliveries.read_sealed(conn, [r.id for r in with_goods]) if with_goods else {}
+    contacts = await customers.read_contacts(conn, [r.customer_id for r in with_goods]) if with_goods else {}
+    keys = {customer_id: contact.data_key for customer_id, contact in contacts.items()}
+    return {
+        r.id: _Wanted(r, lines[r.id], people[r.customer_id], sealed.get(r.id), keys.get(r.customer_id)) for r in redemptions
+    }
+
+
+def _report(redemption_id: UUID, delivery: Delivery, lines: Sequence[LineRow]) -> Report:
+    """What an answer means. One of e-vouchers alone needs to say no more than that they are issued."""
+    report = delivery.report(redemption_id)
+    if report.parts or report.all_stopped or delivery.state != "issued":
+        return report
+    everything = tuple(row["number"] for row in lines)
+    return replace(report, parts=(Part(Way.WALLET, PartState.ISSUED, everything, NO_MATTER_WHEN),))
+
+
+async def _items(parts: Parts, asked: Sequence[_Wanted]) -> tuple[list[dict[str, Any]], set[UUID]]:
     """What is asked for, and those whose offer nobody could tell just now. One in trouble does not hold up the others."""
     items: list[dict[str, Any]] = []
     unasked: set[UUID] = set()
-    for redemption, lines, person in asked:
+    for one in asked:
         if unasked:  # the catalog is away: asking again for each would take longer than the whole set may
-            unasked.add(redemption.id)
+            unasked.add(one.redemption.id)
             continue
         try:
-            items.append(await _item(parts, redemption, lines, person))
+            items.append(await _item(parts, one))
         except NeighbourUnavailable:
-            unasked.add(redemption.id)
-        except (LookupError, Refused) as error:
-            log.warning("offer_not_understood", redemption=str(redemption.id), error=type(error).__name__)
+            unasked.add(one.redemption.id)
+        except (LookupError, Refused, Unreadable) as error:
+            log.warning("offer_not_understood", redemption=str(one.redemption.id), error=type(error).__name__)
     return items, unasked
 
 
@@ -88,44 +126,54 @@ async def _ask(parts: Parts, items: Sequence[dict[str, Any]]) -> Mapping[UUID, D
         return {**await _ask(parts, items[:half]), **await _ask(parts, items[half:])}
 
 
-async def _item(parts: Parts, redemption: Redemption, lines: Sequence[LineRow], person: Customer) -> dict[str, Any]:
+async def _item(parts: Parts, wanted: _Wanted) -> dict[str, Any]:
     """One redemption as fulfillment wants it; what the reward is comes from the version of the offer that was redeemed."""
-    wanted = []
-    for row in lines:
-        offer = await parts.catalog.offer(row["offer_id"], row["offer_version"])
-        if offer is None:
-            raise LookupError(f"offer {row['offer_id']} version {row['offer_version']} is gone")
-        reward = offer.reward
-        wanted.append(
-            {
-                "number": row["number"],
-                "quantity": row["quantity"],
-                "kind": reward["kind"],
-                "reward": {"code": reward["code"], "names": reward["names"]},
-                "voucher": offer.voucher,
-            }
-        )
-    return {
+    redemption = wanted.redemption
+    item = {
         "id": redemption.id,
         "customer_id": redemption.customer_id,
-        "owner": {"issuer": person.issuer, "subject": person.subject},
+        "owner": {"issuer": wanted.person.issuer, "subject": wanted.person.subject},
         "campaign": redemption.campaign,
-        "lines": wanted,
+        "lines": [await _line(parts, row) for row in wanted.lines],
     }
+    if wanted.destination is not None and wanted.data_key is not None:
+        item["delivery"] = destination(parts, redemption.customer_id, wanted.data_key, wanted.destination)
+    return item
 
 
-async def _mark_fulfilled(parts: Parts, conn: AsyncConnection, ids: Sequence[UUID]) -> None:
-    locked = [r for r in (await store.lock(conn, ids)).values() if r.state is State.CONFIRMED]
-    now = await parts.clock.now(conn)
-    changed = [
-        replace(r, state=decide(r.state, Event.DELIVERED)[0], events_count=r.events_count + 1, changed_at=now) for r in locked
-    ]
-    await store.save(conn, changed, now)
-    await store.insert_events(conn, [(r.id, TimelineEntry(r.events_count, now, "fulfilled", DRIVER.name, {})) for r in changed])
-    entries = [Entry("redemption.fulfilled", f"redemption:{r.id}", DRIVER, after={"state": "fulfilled"}) for r in changed]
-    await parts.audit.record(conn, now, entries)
-    commands = decide(State.CONFIRMED, Event.DELIVERED)[1]
-    await parts.tasks.add(conn, [follow_up(TASK_FOR[command], r.id, now) for r in changed for command in commands])
+async def _line(parts: Parts, row: LineRow) -> dict[str, Any]:
+    offer = await parts.catalog.offer(row["offer_id"], row["offer_version"])
+    if offer is None:
+        raise LookupError(f"offer {row['offer_id']} version {row['offer_version']} is gone")
+    reward = offer.reward
+    line = {
+        "number": row["number"],
+        "quantity": row["quantity"],
+        "kind": reward["kind"],
+        "reward": {"code": reward["code"], "names": reward["names"]},
+    }
+    return line if reward["kind"] == GOODS else {**line, "voucher": offer.voucher}
+
+
+async def watch_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Again]:
+    """Ask how parcels stand of which nothing was heard: a report that got lost is made up for within the hour.
+
+    What is read carries a version, so this needs no fence; and it holds no task while it waits for a redemption.
+    """
+    ids = [claim.ref for claim in claims if claim.ref is not None]
+    async with parts.database.transaction() as conn:
+        found = [r.id for r in (await store.read(conn, ids)).values() if r.state is State.DELIVERING]
+    reports = await parts.fulfillment.stand(found) if found else {}
+    await failpoint("watch.after_call")
+    await parts.database.run(lambda conn: take_reports(parts, conn, reports, DRIVER))
+    async with parts.database.transaction() as conn:
+        fenced = await parts.tasks.finish(conn, [c for c in claims if c.ref in reports or c.ref not in found])
+        still = [r.id for r in (await store.read(conn, ids)).values() if r.state is State.DELIVERING]
+        now = await parts.clock.now(conn)
+        watched = TASK_OF[State.DELIVERING]
+        again = [c.ref for c in claims if c.id in fenced and c.ref in still]
+        await parts.tasks.add(conn, [follow_up(watched, ref, now) for ref in again if ref is not None])
+    return _not_done(claims, [c for c in claims if c.ref in reports or c.ref not in found], "watch")
 
 
 async def consume_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Again]:

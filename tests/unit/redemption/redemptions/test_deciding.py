@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.redemption.deliveries.domain import STATES_OF, Way
 from services.redemption.neighbours.catalog import Outcome
 from services.redemption.offers.domain import Offer
 from services.redemption.problems import CATALOGUE
@@ -31,18 +32,36 @@ from services.redemption.redemptions.domain import (
 )
 from services.redemption.redemptions.use_cases.drive import _event_of
 from services.redemption.redemptions.words import EVENTS, REASONS, STATES, event_in_words, state_in_words
+from services.redemption.returns.domain import Kind
 from shared.languages import LANGUAGES
 
 SERVICES = Path(__file__).parents[4] / "services"
 MIGRATIONS = SERVICES / "redemption" / "migrations" / "versions"
 TODAY = date(2026, 3, 31)
+WITH_POINTS = {"accepted", "confirmed", "declined", "cancelled", "stopped", "not_collected", "came_back", "lost"}
+STOPPED = {Command.REFUND_POINTS, Command.RELEASE_LIMITS, Command.RELEASE_RESERVATION}
 EXPECTED = {
     (State.ACCEPTED, Event.RESERVED): (State.CONFIRMED, {Command.POST_POINTS, Command.FULFIL}),
     (State.ACCEPTED, Event.REFUSED): (State.DECLINED, {Command.RELEASE_POINTS, Command.RELEASE_LIMITS}),
     (State.ACCEPTED, Event.DEADLINE_PASSED): (
         State.DECLINED, {Command.RELEASE_POINTS, Command.RELEASE_LIMITS, Command.RELEASE_RESERVATION},
     ),
+    (State.ACCEPTED, Event.CANCEL_ASKED): (
+        State.CANCELLED, {Command.RELEASE_POINTS, Command.RELEASE_LIMITS, Command.RELEASE_RESERVATION},
+    ),
     (State.CONFIRMED, Event.DELIVERED): (State.FULFILLED, {Command.CONSUME_RESERVATION}),
+    (State.CONFIRMED, Event.UNDER_WAY): (State.DELIVERING, {Command.WATCH}),
+    (State.CONFIRMED, Event.CAME_BACK): (State.RETURNED, {Command.REFUND_POINTS}),
+    (State.CONFIRMED, Event.STOPPED): (State.CANCELLED, STOPPED),
+    (State.CONFIRMED, Event.CANCEL_ASKED): (State.CANCELLING, {Command.STOP}),
+    (State.DELIVERING, Event.DELIVERED): (State.FULFILLED, set()),
+    (State.DELIVERING, Event.CAME_BACK): (State.RETURNED, {Command.REFUND_POINTS}),
+    (State.DELIVERING, Event.STOPPED): (State.CANCELLED, STOPPED),
+    (State.DELIVERING, Event.CANCEL_ASKED): (State.CANCELLING, {Command.STOP}),
+    (State.CANCELLING, Event.DELIVERED): (State.FULFILLED, {Command.CONSUME_RESERVATION}),
+    (State.CANCELLING, Event.UNDER_WAY): (State.DELIVERING, {Command.WATCH}),
+    (State.CANCELLING, Event.CAME_BACK): (State.RETURNED, {Command.REFUND_POINTS}),
+    (State.CANCELLING, Event.STOPPED): (State.CANCELLED, STOPPED),
 }  # fmt: skip
 
 
@@ -73,13 +92,18 @@ def test_a_refusal_after_doubt_leaves_a_release_behind_and_one_without_doubt_doe
     assert Command.RELEASE_RESERVATION in decide(State.ACCEPTED, Event.DEADLINE_PASSED)[1]
 
 
-@pytest.mark.proves("G20")
-def test_after_the_pivot_nothing_leads_back() -> None:
-    seen, at = set(), {State.CONFIRMED}
+@pytest.mark.proves("G20", "G21")
+def test_after_the_pivot_nothing_leads_back_and_points_go_back_only_when_fulfillment_says_that_nothing_is_handed_out() -> None:
+    seen: set[State] = set()
+    at = {State.CONFIRMED}
     while at - seen:
         seen |= at
         at = {to for (state, _), (to, _) in ARROWS.items() if state in seen}
-    assert seen == {State.CONFIRMED, State.FULFILLED}
+    assert seen == set(State) - {State.ACCEPTED, State.DECLINED}
+    refunding = {event for (_, event), (_, commands) in ARROWS.items() if Command.REFUND_POINTS in commands}
+    assert refunding == {Event.STOPPED, Event.CAME_BACK}
+    before = {event for (state, event), (_, commands) in ARROWS.items() if Command.RELEASE_POINTS in commands}
+    assert before == {event for (state, event) in ARROWS if state is State.ACCEPTED} - {Event.RESERVED}
 
 
 @pytest.mark.proves("G19")
@@ -131,14 +155,34 @@ def test_every_reason_that_the_catalog_can_give_is_a_refusal_with_words() -> Non
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_state_event_and_reason_has_words_in_each_language(language: Any) -> None:
     assert set(STATES) == {state.value for state in State}
-    assert set(EVENTS) == {state.value for state in State}, "the timeline's entries are named by the state they led to"
-    for state in State:
-        assert state_in_words(state.value, language)
-        words = event_in_words(state.value, {"points": 1234, "reasons": ["out-of-stock"]}, language)
+    assert all(state_in_words(state.value, language) for state in State)
+    entries = {state.value for state in State} - {"delivering", "returned"}  # these two are told by their parts
+    parts = {f"{way.value}_{state.value}" for way in Way for state in STATES_OF[way]}
+    assert set(EVENTS) == entries | parts | {"stopped", "too_late", *(kind.value for kind in Kind)} - {"cancellation"}
+    for kind in EVENTS:
+        words = event_in_words(kind, {"points": 1234, "reasons": ["out-of-stock"]}, language)
         assert "{" not in words and words
-        assert ("1234" in words) is (state is not State.FULFILLED)
+        assert ("1234" in words) is (kind in WITH_POINTS)
     for code in REASONS:
         assert REASONS[code][language].rstrip("。.") in event_in_words("declined", {"points": 1, "reasons": [code]}, language)
+
+
+@pytest.mark.proves("R8")
+def test_a_timeline_names_the_carrier_the_number_the_branch_and_the_last_day() -> None:
+    facts = {
+        "carrier": "Express", "tracking_number": "X-1", "branch": "B001", "ready_until": "2026-12-06",
+        "branch_names": {"zh_hans": "静安支行", "zh_hant": "靜安分行", "en": "Jing'an branch"},
+    }  # fmt: skip
+    for language, branch, day in (
+        ("zh_hans", "静安支行", "2026年12月6日"), ("zh_hant", "靜安分行", "2026年12月6日"),
+        ("en", "Jing'an branch", "6 December 2026"),
+    ):  # fmt: skip
+        dispatched = event_in_words("courier_dispatched", facts, language)  # type: ignore[arg-type]
+        assert "Express" in dispatched and "X-1" in dispatched
+        ready = event_in_words("pickup_ready", facts, language)  # type: ignore[arg-type]
+        assert branch in ready and day in ready
+        asked = event_in_words("cancelling", {"reason": "{changed} my mind"}, language)  # type: ignore[arg-type]
+        assert "{changed} my mind" in asked
 
 
 @pytest.mark.proves("C4")
