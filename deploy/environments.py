@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deploy.local.installation import Installation
+from deploy.postgres.provision import SERVICES
 
 CARRIER = "sandbox-express"
 """The code of the sandbox's courier."""
@@ -22,6 +23,10 @@ class Places(Protocol):
     @property
     def issuer(self) -> str:
         """The identity provider as tokens name it and as browsers reach it."""
+
+    @property
+    def console(self) -> str:
+        """The console as browsers reach it."""
 
     def url(self, name: str) -> str:
         """The address of an API or of a part of the sandbox: `catalog`, `identity`, …"""
@@ -67,6 +72,25 @@ def service_environment(service: str, places: Places, secrets: Installation) -> 
         },
     }
     return {f"{service.upper()}_{name}": value for name, value in (common | own[service]).items()}
+
+
+def console_environment(places: Places, secrets: Installation) -> dict[str, str]:
+    """For the console. Browsers go to the provider at its own address, the console itself by the way that programs take."""
+    identity = places.url("identity")
+    told = {
+        "URL": places.console,
+        "ISSUER": places.issuer,
+        "AUTHORIZE_URL": f"{places.issuer}/authorize",
+        "END_SESSION_URL": f"{places.issuer}/end-session",
+        "TOKEN_URL": f"{identity}/token",
+        "JWKS_URL": f"{identity}/jwks",
+        "REVOKE_URL": f"{identity}/revoke",
+        "CLIENT_ID": "console",
+        "CLIENT_SECRET": secrets.client_secrets["console"],
+        "SESSION_KEY": secrets.console_session_key,
+        **{f"{service.upper()}_URL": places.url(service) for service in SERVICES},
+    }
+    return {f"CONSOLE_{name}": value for name, value in told.items()}
 
 
 def identity_environment(places: Places, secrets: Installation) -> dict[str, str]:

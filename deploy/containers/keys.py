@@ -58,6 +58,7 @@ def environments_of(places: Containers) -> dict[str, dict[str, str]]:
     return told | {
         "postgres": {"POSTGRES_PASSWORD": secrets.postgres_password},
         "provision": superuser | passwords,
+        "console": environments.console_environment(places, secrets),
         "identity": environments.identity_environment(places, secrets) | {"SANDBOX_IDENTITY_HOSTS": '["identity"]'},
     }
 

@@ -80,6 +80,7 @@ def where_it_is(suite: Suite) -> str:
     return "\n".join(
         (
             "",
+            f"  {'console':<12} {suite.console}   the desk; in a browser, sign in as agent-1, branch-1, supervisor-1, ...",
             *addresses,
             f"  {'identity':<12} {ports.url(ports.identity)}   the sandbox's; sign in as anybody",
             f"  {'courier':<12} {ports.url(ports.courier)}   the sandbox's",

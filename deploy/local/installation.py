@@ -47,6 +47,7 @@ class Installation(BaseModel):
     courier_key: str = Field(default_factory=_password, repr=False)
     carrier_secret: str = Field(default_factory=_key, repr=False)
     notifications_key: str = Field(default_factory=_password, repr=False)
+    console_session_key: str = Field(default_factory=_key, repr=False)
     sandbox_key: str = Field(default_factory=_password, repr=False)
 
     def role_passwords(self) -> dict[str, RolePasswords]:

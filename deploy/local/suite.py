@@ -19,6 +19,7 @@ from deploy.local.supervisor import Step
 from deploy.postgres.provision import SERVICES, provision
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+CONSOLE = "console"
 SANDBOX = ("identity", "courier", "notifications")
 
 
@@ -27,6 +28,11 @@ class Ports:
     """The ports on loopback, counted from a base; HUANGOU_PORT_BASE moves them all."""
 
     base: int = 8100
+
+    @property
+    def console(self) -> int:
+        """The console."""
+        return self.base
 
     @property
     def identity(self) -> int:
@@ -58,11 +64,12 @@ class Ports:
 
     def all(self) -> list[int]:
         """Every port that the suite listens on."""
-        return [*(self.of(name) for name in SANDBOX), self.postgres, *map(self.api, SERVICES), *map(self.worker, SERVICES)]
+        alone = [self.console, *(self.of(name) for name in SANDBOX), self.postgres]
+        return [*alone, *map(self.api, SERVICES), *map(self.worker, SERVICES)]
 
     def of(self, name: str) -> int:
         """The port of an API or of a part of the sandbox."""
-        return int(getattr(self, name)) if name in SANDBOX else self.api(name)
+        return int(getattr(self, name)) if name in (CONSOLE, *SANDBOX) else self.api(name)
 
     def url(self, port: int) -> str:
         """The address of one of them."""
@@ -93,7 +100,7 @@ class Suite:
             [self._postgres(server), *(self._sandbox(name) for name in SANDBOX)],
             [self.provision],
             [self.migrate],
-            [*services],
+            [*services, self._console()],
         ]
 
     async def provision(self) -> str:
@@ -124,6 +131,11 @@ class Suite:
     def issuer(self) -> str:
         """The identity provider, as everybody on this machine reaches it."""
         return self.url("identity")
+
+    @property
+    def console(self) -> str:
+        """The console, as browsers on this machine reach it."""
+        return self.url(CONSOLE)
 
     def url(self, name: str) -> str:
         """The address of an API or of a part of the sandbox."""
@@ -177,6 +189,15 @@ class Suite:
             is_ready=answers("/readyz"),
             port=self.ports.api(service),
             environment=self.service_environment(service),
+        )
+
+    def _console(self) -> Program:
+        return Program(
+            name=CONSOLE,
+            command=lambda descriptors: _serving("services.console.app", descriptors),
+            is_ready=answers("/readyz"),
+            port=self.ports.console,
+            environment=environments.console_environment(self, self.secrets),
         )
 
     def _worker(self, service: str) -> Program:

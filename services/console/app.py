@@ -23,6 +23,7 @@ from services.console.tasks.pages import task_router
 from shared.app import health_router
 from shared.identity import KeySource
 from shared.logs import configure_logs
+from shared.measuring import MeasuredApp
 from shared.settings import load
 from shared.telemetry import TELEMETRY, configure_telemetry
 
@@ -50,7 +51,7 @@ def build(
         yield
         await parts.close()
 
-    app = FastAPI(
+    app = MeasuredApp(
         title="Huangou console",
         lifespan=lifespan,
         docs_url=None,
