@@ -16,7 +16,7 @@ import httpx
 from services.catalog.workbooks.writing import write_workbook
 from tests.support import fulfillment as wishes
 from tests.support.catalog import ACTOR, CAMPAIGN, XLSX, wish, workbook_cells
-from tests.support.world import World
+from tests.support.world import OWNER_PHONE, ROLES, World
 
 Service = Literal["catalog", "redemption", "fulfillment"]
 SERVICES: tuple[Service, ...] = get_args(Service)
@@ -227,7 +227,7 @@ ROUTES = [
     Route("redemption", "GET", "/v1/me", _of("customer:points:read"), lambda w: Sample("owner")),
     Route(
         "redemption", "POST", "/v1/customers/search", _of("staff:agent", "staff:supervisor", "staff:branch"),
-        lambda w: Sample("agent", body={"phone": "138 0000 0000"}),
+        lambda w: Sample("agent", body={"phone": OWNER_PHONE}),
         reads="finds customers by what shall stand in no address; it writes that somebody looked",
     ),
     Route(
