@@ -17,9 +17,13 @@ from services.redemption.parts import Parts
 from services.redemption.reconciliation.domain import Break, lasting
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import Redemption, State
+from services.redemption.returns import store as documents
 from shared.books import take_snapshot
 
 PAGE = 1_000
+SPENT = (State.CONFIRMED, State.DELIVERING, State.CANCELLING, State.FULFILLED, State.RETURNED)
+HANDED_OUT = (State.FULFILLED, State.RETURNED)
+NEVER_HANDED_OUT = (State.DECLINED, State.CANCELLED)
 T = TypeVar("T")
 IN_TIME = timedelta(seconds=60)
 """How long after a redemption's end its reservation may still be held: the task that ends it is on its way."""
@@ -47,6 +51,8 @@ class _Books:
     redemptions: dict[UUID, Redemption]
     reservations: dict[UUID, dict[str, Any]]
     fulfillments: dict[UUID, dict[str, Any]]
+    returned: dict[UUID, dict[int, int]]
+    """How many units of each line came back, by redemption and line."""
     following: UUID | None
 
 
@@ -79,6 +85,7 @@ async def _read(parts: Parts, after: UUID) -> _Books:
     async with parts.database.transaction() as conn:
         await take_snapshot(conn)
         redemptions = {redemption.id: redemption for redemption in await store.read_after(conn, after, PAGE)}
+        returned = await documents.read_returned(conn, list(redemptions))
         now = (await conn.execute(_NOW)).scalar_one()
         tasks = (await conn.execute(_TASKS, {"ids": list(redemptions)})).scalars()
         under_way = frozenset(tasks)
@@ -90,6 +97,7 @@ async def _read(parts: Parts, after: UUID) -> _Books:
         redemptions=_until(redemptions, end),
         reservations=_until(reservations, end),
         fulfillments=_until(fulfillments, end),
+        returned=_until(returned, end),
         following=end,
     )
 
@@ -116,16 +124,35 @@ def _compare_one(books: _Books, redemption: Redemption) -> Iterator[Break]:
     def under_way(kind: str) -> bool:
         return f"{redemption.id} {kind}" in books.tasks
 
-    if redemption.state in (State.CONFIRMED, State.FULFILLED) and held not in ("held", "consumed"):
+    if redemption.state in SPENT and held not in ("held", "consumed"):
         yield Break("catalog", "redemption-without-reservation", subject, f"{redemption.state}, the reservation is {held}")
-    if redemption.state is State.FULFILLED and held == "held" and ended_long_ago and not under_way("consume"):
-        yield Break("catalog", "reservation-not-consumed", subject, "handed out, and still held")
-    if redemption.state is State.DECLINED and held in ("held", "consumed") and ended_long_ago and not under_way("release"):
-        yield Break("catalog", "reservation-not-released", subject, f"declined, the reservation is {held}")
-    fulfillment = books.fulfillments.get(redemption.id)
-    if fulfillment is None and redemption.state is State.FULFILLED:
-        yield Break("fulfillment", "redemption-without-fulfillment", subject, "handed out, says redemption")
-    if fulfillment is None and redemption.state is State.CONFIRMED and not under_way("fulfil"):
-        yield Break("fulfillment", "redemption-without-fulfillment", subject, "confirmed, and nothing asks for it")
-    if fulfillment is not None and redemption.state in (State.ACCEPTED, State.DECLINED):
+    if redemption.state in HANDED_OUT and held == "held" and ended_long_ago and not under_way("consume"):
+        yield Break("catalog", "reservation-not-consumed", subject, f"{redemption.state}, and still held")
+    if redemption.state in NEVER_HANDED_OUT and held in ("held", "consumed") and ended_long_ago and not under_way("release"):
+        yield Break("catalog", "reservation-not-released", subject, f"{redemption.state}, the reservation is {held}")
+    if redemption.state in SPENT and not under_way("give_back"):
+        yield from _compare_returns(books, redemption)
+    yield from _compare_fulfillment(books, redemption, waits=under_way("fulfil"))
+
+
+def _compare_returns(books: _Books, redemption: Redemption) -> Iterator[Break]:
+    lines = books.reservations.get(redemption.id, {}).get("lines", ())
+    theirs = {line["number"]: line["returned"] for line in lines if line["returned"]}
+    ours = books.returned.get(redemption.id, {})
+    if theirs != ours:
+        detail = f"back came, by line, {ours}; the catalog got {theirs}"
+        yield Break("catalog", "returns-differ", str(redemption.id), detail)
+
+
+def _compare_fulfillment(books: _Books, redemption: Redemption, *, waits: bool) -> Iterator[Break]:
+    fulfillment, subject = books.fulfillments.get(redemption.id), str(redemption.id)
+    if fulfillment is None:
+        if redemption.state in (*HANDED_OUT, State.DELIVERING):
+            yield Break("fulfillment", "redemption-without-fulfillment", subject, f"{redemption.state}, says redemption")
+        if redemption.state is State.CONFIRMED and not waits:
+            yield Break("fulfillment", "redemption-without-fulfillment", subject, "confirmed, and nothing asks for it")
+    elif redemption.state in (State.ACCEPTED, State.DECLINED):
         yield Break("fulfillment", "fulfillment-without-redemption", subject, f"the redemption is {redemption.state}")
+    elif redemption.state is State.CANCELLED and fulfillment["state"] != "cancelled":
+        detail = f"cancelled, and the fulfillment is {fulfillment['state']}"
+        yield Break("fulfillment", "fulfillment-without-redemption", subject, detail)

@@ -35,6 +35,10 @@ TEAMS: Mapping[str, tuple[str, ...]] = {
         "redemption-and-points-differ",
         "redemption-and-lines-differ",
         "redemption-without-task",
+        "refunds-differ",
+        "returned-too-much",
+        "cancellation-undecided",
+        "goods-without-delivery",
         "redemption-without-fulfillment",
     ),
     "stock": (
@@ -49,6 +53,7 @@ TEAMS: Mapping[str, tuple[str, ...]] = {
         "reservation-without-redemption",
         "reservation-not-consumed",
         "reservation-not-released",
+        "returns-differ",
     ),
     "vouchers": (
         "voucher-used-twice",

@@ -75,7 +75,7 @@ CHECKS = {
                ON h.lot_id = l.id
          WHERE l.id BETWEEN :low AND :high AND l.held <> coalesce(h.points, 0)""",
     ),
-    # Points are held until the pivot, posted after it, released when declined: exactly the price, never anything else (G3).
+    # Points are held until the pivot, posted after it, released when it never came: exactly the price, never else (G3).
     "redemption-and-points-differ": Check(
         REDEMPTIONS,
         """
@@ -92,9 +92,66 @@ CHECKS = {
                     AS p ON p.redemption_id = r.id
          WHERE r.id BETWEEN :low AND :high AND (
                coalesce(h.held, 0) <> CASE WHEN r.state = 'accepted' THEN r.price_points ELSE 0 END
-            OR coalesce(h.posted, 0) <> CASE WHEN r.state IN ('accepted', 'declined') THEN 0 ELSE r.price_points END
-            OR coalesce(h.released, 0) <> CASE WHEN r.state = 'declined' THEN r.price_points ELSE 0 END
+            OR coalesce(h.posted, 0) <> CASE
+                   WHEN r.state IN ('accepted', 'declined') THEN 0
+                   WHEN r.state = 'cancelled' AND coalesce(h.released, 0) > 0 THEN 0  -- before the pivot
+                   ELSE r.price_points END
+            OR coalesce(h.released, 0) <> CASE
+                   WHEN r.state = 'declined' OR (r.state = 'cancelled' AND coalesce(h.posted, 0) = 0) THEN r.price_points
+                   ELSE 0 END
             OR coalesce(p.points, 0) <> coalesce(h.posted, 0))""",
+    ),
+    # What went back is the same by lots, by postings and by lines of documents; nothing else is left where all of it went back.
+    "refunds-differ": Check(
+        REDEMPTIONS,
+        """
+        SELECT CAST(r.id AS text), r.state || ', given back by lots ' || coalesce(h.refunded, 0) || ', by postings '
+               || coalesce(p.points, 0) || ', by documents ' || coalesce(l.points, 0)
+          FROM redemptions r
+          LEFT JOIN (SELECT redemption_id, sum(refunded) AS refunded, sum(points) FILTER (WHERE state = 'posted') AS posted
+                       FROM holds WHERE redemption_id BETWEEN :low AND :high GROUP BY redemption_id) AS h
+               ON h.redemption_id = r.id
+          LEFT JOIN (SELECT redemption_id, sum(points) AS points FROM postings
+                      WHERE kind = 'refunded' AND redemption_id BETWEEN :low AND :high GROUP BY redemption_id)
+                    AS p ON p.redemption_id = r.id
+          LEFT JOIN (SELECT redemption_id, sum(points) AS points FROM return_lines
+                      WHERE redemption_id BETWEEN :low AND :high GROUP BY redemption_id) AS l ON l.redemption_id = r.id
+         WHERE r.id BETWEEN :low AND :high AND (
+               coalesce(h.refunded, 0) <> coalesce(p.points, 0) OR coalesce(h.refunded, 0) <> coalesce(l.points, 0)
+            OR (r.state IN ('cancelled', 'returned') AND coalesce(h.refunded, 0) <> coalesce(h.posted, 0)))""",
+    ),
+    # A line comes back whole or in part, never twice; and a document that gave back has lines.
+    "returned-too-much": Check(
+        REDEMPTIONS,
+        """
+        SELECT CAST(n.redemption_id AS text), 'of line ' || n.number || ' there were ' || n.quantity || ', back came '
+               || coalesce(l.quantity, 0)
+          FROM redemption_lines n
+          LEFT JOIN (SELECT redemption_id, number, sum(quantity) AS quantity, sum(points) AS points FROM return_lines
+                      WHERE redemption_id BETWEEN :low AND :high GROUP BY redemption_id, number) AS l
+               ON l.redemption_id = n.redemption_id AND l.number = n.number
+         WHERE n.redemption_id BETWEEN :low AND :high
+           AND (l.quantity > n.quantity OR l.points <> l.quantity * n.unit_points)""",
+    ),
+    # Somebody waits for the answer to a cancellation exactly as long as the redemption says that it is being cancelled.
+    "cancellation-undecided": Check(
+        REDEMPTIONS,
+        """
+        SELECT CAST(r.id AS text), r.state || ', and ' || count(d.id) || ' cancellations that nobody decided'
+          FROM redemptions r LEFT JOIN returns d ON d.redemption_id = r.id AND d.state = 'requested'
+         WHERE r.id BETWEEN :low AND :high
+         GROUP BY r.id, r.state HAVING count(d.id) <> CASE WHEN r.state = 'cancelling' THEN 1 ELSE 0 END""",
+    ),
+    # Goods have a way to the customer, and nothing else has.
+    "goods-without-delivery": Check(
+        REDEMPTIONS,
+        """
+        SELECT CAST(r.id AS text), CASE WHEN g.goods THEN 'goods, and no way to the customer' ELSE 'a delivery of nothing' END
+          FROM redemptions r
+          LEFT JOIN (SELECT redemption_id, bool_or(coalesce(reward ->> 'kind', '') = 'goods') AS goods FROM redemption_lines
+                      WHERE redemption_id BETWEEN :low AND :high GROUP BY redemption_id) AS g ON g.redemption_id = r.id
+          LEFT JOIN redemption_deliveries d ON d.redemption_id = r.id
+         WHERE r.id BETWEEN :low AND :high AND coalesce(g.goods, false) <> (d.redemption_id IS NOT NULL)""",
     ),
     "redemption-and-lines-differ": Check(
         REDEMPTIONS,
@@ -110,9 +167,10 @@ CHECKS = {
         REDEMPTIONS,
         """
         SELECT CAST(r.id AS text), r.state || ', and nothing carries it on' FROM redemptions r
-         WHERE r.id BETWEEN :low AND :high AND r.state IN ('accepted', 'confirmed') AND NOT EXISTS (
+         WHERE r.id BETWEEN :low AND :high AND r.state IN ('accepted', 'confirmed', 'delivering', 'cancelling') AND NOT EXISTS (
                SELECT FROM tasks t WHERE t.ref = r.id AND t.state <> 'done'
-                  AND t.kind = CASE WHEN r.state = 'accepted' THEN 'drive' ELSE 'fulfil' END)""",
+                  AND t.kind = CASE r.state WHEN 'accepted' THEN 'drive' WHEN 'confirmed' THEN 'fulfil'
+                                            WHEN 'delivering' THEN 'watch' ELSE 'cancel' END)""",
     ),
     # A personal limit's counter is what the lines that took from it say.
     "limit-drifted": Check(
@@ -122,10 +180,15 @@ CHECKS = {
                'counted ' || coalesce(c.taken, 0) || ', redeemed ' || coalesce(l.taken, 0)
           FROM (SELECT customer_id, limit_key, taken FROM limit_counters WHERE customer_id BETWEEN :low AND :high) AS c
           FULL JOIN (
-               SELECT r.customer_id, k.limit_key, sum(n.quantity) AS taken
+               SELECT r.customer_id, k.limit_key, sum(n.quantity - coalesce(b.quantity, 0)) AS taken
                  FROM redemptions r JOIN redemption_lines n ON n.redemption_id = r.id
                       CROSS JOIN LATERAL jsonb_array_elements_text(n.limit_keys) AS k(limit_key)
-                WHERE r.state <> 'declined' AND r.customer_id BETWEEN :low AND :high
+                      LEFT JOIN (SELECT l.redemption_id, l.number, sum(l.quantity) AS quantity
+                                   FROM return_lines l JOIN returns d ON d.id = l.return_id AND d.kind = 'cancellation'
+                                        JOIN redemptions o ON o.id = l.redemption_id
+                                  WHERE o.customer_id BETWEEN :low AND :high GROUP BY l.redemption_id, l.number) AS b
+                           ON b.redemption_id = n.redemption_id AND b.number = n.number
+                WHERE r.state NOT IN ('declined', 'cancelled') AND r.customer_id BETWEEN :low AND :high
                 GROUP BY r.customer_id, k.limit_key) AS l
             ON l.customer_id = c.customer_id AND l.limit_key = c.limit_key
          WHERE coalesce(c.taken, 0) <> coalesce(l.taken, 0)""",

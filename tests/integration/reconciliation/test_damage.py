@@ -185,6 +185,38 @@ DAMAGES = [
         found={"redemption-and-lines-differ": "{declined}"},
     ),
     damage(
+        "points noted as given back that never were",
+        "redemption",
+        "UPDATE holds SET refunded = 1 WHERE redemption_id = '{fulfilled}'",
+        found={"refunds-differ": "{fulfilled}"},
+    ),
+    damage(
+        "more units returned than were redeemed",
+        "redemption",
+        "INSERT INTO returns (id, redemption_id, kind, state, reason, actor, channel, requested_at, decided_at) VALUES "
+        "('{unknown}', '{fulfilled}', 'lost', 'refunded', '', 'x', 'x', now(), now())",
+        "INSERT INTO return_lines (return_id, number, redemption_id, quantity, points) VALUES "
+        "('{unknown}', 1, '{fulfilled}', 99, 1)",
+        found={
+            "returned-too-much": "{fulfilled}",
+            "refunds-differ": "{fulfilled}",
+            "catalog/returns-differ": "{fulfilled}",
+        },
+    ),
+    damage(
+        "a cancellation of which the redemption knows nothing",
+        "redemption",
+        "INSERT INTO returns (id, redemption_id, kind, state, reason, actor, channel, requested_at) VALUES "
+        "('{unknown}', '{fulfilled}', 'cancellation', 'requested', '', 'x', 'x', now())",
+        found={"cancellation-undecided": "{fulfilled}"},
+    ),
+    damage(
+        "goods without a way to the customer",
+        "redemption",
+        "UPDATE redemption_lines SET reward = reward || '{{\"kind\": \"goods\"}}' WHERE redemption_id = '{fulfilled}'",
+        found={"goods-without-delivery": "{fulfilled}"},
+    ),
+    damage(
         "an entry of a timeline deleted",
         "redemption",
         "DELETE FROM redemption_events WHERE redemption_id = '{fulfilled}' AND number = 2",
