@@ -49,7 +49,10 @@ class Client:
         return tuple(scope for scope in self.scopes if scope in wanted) if wanted else self.scopes
 
 
-APP_SCOPES = ("openid", "catalog:read", "points:read", "redemptions:read", "redemptions:write", "vouchers:read")
+APP_SCOPES = (
+    "openid", "catalog:read", "points:read", "redemptions:read", "redemptions:write", "vouchers:read", "profile:read",
+    "profile:write",
+)  # fmt: skip
 SERVICE = {"kind": "service"}
 CLIENTS = {
     client.id: client

@@ -1,4 +1,4 @@
-"""Points over HTTP: balance, statement, account states."""
+"""Points over HTTP: balance, lots, statement, account states."""
 
 import csv
 import io
@@ -26,6 +26,7 @@ from shared.paging import LIMIT_DEFAULT, LIMIT_MAX
 READERS = (customers("points:read"), staff("agent", "supervisor", "branch", "auditor"))
 EXPIRING_SOON_DAYS = 90
 EXPORT_LINES_MAX = 10_000
+LOT_DAYS_MAX = 500
 
 
 class ExpiringPoints(BaseModel):
@@ -45,6 +46,20 @@ class BalanceOut(BaseModel):
     held: int
     available: int
     expiring_soon: list[ExpiringPoints]
+
+
+class LotsOfDayOut(BaseModel):
+    """All points whose last day this is; `held` of them are set aside for redemptions under way."""
+
+    expires_on: date
+    points: int
+    held: int
+
+
+class LotsOut(BaseModel):
+    """What is on an account, the first to expire first; at most five hundred days."""
+
+    items: list[LotsOfDayOut]
 
 
 class PastBalance(BaseModel):
@@ -110,6 +125,16 @@ def points_router(parts: Parts) -> APIRouter:
             expiring_soon=[ExpiringPoints(expires_on=day, points=points) for day, points in expiring],
         )
 
+    @router.get("/v1/customers/{customer_id}/points/lots", response_model=LotsOut)
+    async def show_lots(customer_id: UUID, who: Annotated[Principal, allow(*READERS)]) -> LotsOut:
+        """Every point that is still good, by its last day."""
+        async with parts.database.transaction() as conn:
+            customer = await require_owner(conn, who, customer_id)
+            now = await parts.clock.now(conn)
+            lots = await queries.read_lots(conn, customer.account_id, today=parts.day(now), most=LOT_DAYS_MAX)
+        items = [LotsOfDayOut(expires_on=lot.expires_on, points=lot.points, held=lot.held) for lot in lots]
+        return LotsOut(items=items)
+
     @router.get("/v1/customers/{customer_id}/points/as-of", response_model=PastBalance)
     async def show_past_balance(
         customer_id: UUID,
@@ -160,6 +185,11 @@ def points_router(parts: Parts) -> APIRouter:
         headers = {"Content-Disposition": 'attachment; filename="statement.csv"', "Cache-Control": "no-store"}
         return Response("\ufeff" + out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
+    _state_route(router, parts)
+    return router
+
+
+def _state_route(router: APIRouter, parts: Parts) -> None:
     @router.put("/v1/customers/{customer_id}/account-state", status_code=204)
     async def put_account_state(
         customer_id: UUID,
@@ -172,8 +202,6 @@ def points_router(parts: Parts) -> APIRouter:
             actor = Actor.of(who, reason=wish.reason)
             await set_account_state(parts, conn, customer.account_id, state=wish.state, until=wish.until, actor=actor)
         return Response(status_code=204)
-
-    return router
 
 
 def _shown(line: StatementLine, language: Language) -> StatementLineOut:

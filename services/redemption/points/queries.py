@@ -1,4 +1,4 @@
-"""Reading the ledger: balance, what expires soon, the balance of a past moment, the statement."""
+"""Reading the ledger: balance, what expires when, the balance of a past moment, the statement."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -20,6 +20,13 @@ _EXPIRING = text(
     SELECT expires_on, CAST(sum(remaining - held) AS bigint) AS points FROM lots
      WHERE account_id = :account AND is_open AND expires_on BETWEEN :today AND :until AND remaining > held
      GROUP BY expires_on ORDER BY expires_on
+    """
+)
+_LOTS = text(
+    """
+    SELECT expires_on, CAST(sum(remaining) AS bigint) AS points, CAST(sum(held) AS bigint) AS held FROM lots
+     WHERE account_id = :account AND is_open AND expires_on >= :today AND remaining > 0
+     GROUP BY expires_on ORDER BY expires_on LIMIT :most
     """
 )
 _AS_OF = text("SELECT balance_after FROM postings WHERE account_id = :account AND at <= :moment ORDER BY number DESC LIMIT 1")
@@ -47,6 +54,15 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class LotsOfDay:
+    """All points of one last day; `held` of them are set aside for redemptions under way."""
+
+    expires_on: date
+    points: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
 class StatementLine:
     """One posting as a customer reads it: points above zero came, below zero went."""
 
@@ -68,6 +84,12 @@ async def read_expiring(conn: AsyncConnection, account_id: UUID, *, today: date,
     """Free points by their last day, from today to a day."""
     found = await conn.execute(_EXPIRING, {"account": account_id, "today": today, "until": until})
     return [(row.expires_on, row.points) for row in found]
+
+
+async def read_lots(conn: AsyncConnection, account_id: UUID, *, today: date, most: int) -> list[LotsOfDay]:
+    """What is on the account by its last day, the first to expire first."""
+    found = await conn.execute(_LOTS, {"account": account_id, "today": today, "most": most})
+    return [LotsOfDay(*row) for row in found]
 
 
 async def read_balance_as_of(conn: AsyncConnection, account_id: UUID, moment: datetime) -> int:
