@@ -25,6 +25,7 @@ ABSENT = {
     "customer_id": str(uuid.UUID(int=7)),
     "redemption_id": str(uuid.UUID(int=7)),
     "voucher_id": str(uuid.UUID(int=7)),
+    "parcel_id": str(uuid.UUID(int=7)),
     "offer_id": str(uuid.UUID(int=7)),
     "code": "NO-SUCH-CAMPAIGN",
     "number": "999",

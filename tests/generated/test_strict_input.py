@@ -19,7 +19,11 @@ from tests.support.world import World
 pytestmark = [pytest.mark.anyio, pytest.mark.proves("G42", "X4")]
 
 JSON_BODIES = [r for r in ROUTES if r.method in ("POST", "PUT") and r.path not in ("/v1/workbooks", "/v1/feeds/{kind}/{name}")]
-NO_BODY = {"/v1/campaigns/{code}/versions/{number}/publication", "/internal/v1/tasks/{task_id}/redrive/approval"}
+NO_BODY = {
+    "/v1/campaigns/{code}/versions/{number}/publication",
+    "/internal/v1/tasks/{task_id}/redrive/approval",
+    "/v1/parcels/{parcel_id}/arrival",
+}
 JSON_ROUTES = [route for route in JSON_BODIES if route.path not in NO_BODY]
 OTHER_MEDIA = [route for route in ROUTES if route.method in ("POST", "PUT") and route not in JSON_BODIES]
 WITH_PATH = [route for route in ROUTES if "{" in route.path]
@@ -100,6 +104,8 @@ async def test_a_value_of_another_kind_is_refused_at_every_place(world: World, r
     for where, owner in list(objects(body)):
         for name, value in owner.items():
             for wrong in ({"a": 1}, [[]], 1.5, 1e400 if isinstance(value, str) else "1", -1, 2**63, True):
+                if isinstance(wrong, bool) and isinstance(value, bool):
+                    continue  # of the kind that is asked for
                 changed = copy.deepcopy(body)
                 dict(objects(changed))[where][name] = wrong
                 content = json.dumps(changed).replace("Infinity", "1e400").encode()
@@ -208,7 +214,7 @@ async def test_odd_words_in_the_query_are_refused_or_harmless(world: World, rout
             answer = await route.send(world, sample, query={**sample.query, name: odd})
             if answer.status_code != 200:
                 found = problem(answer, 422)
-                assert found["errors"][0]["field"] == f"query:{name}"
+                assert found["errors"][0]["field"].partition("[")[0] == f"query:{name}"
             assert "\x00" not in odd or answer.status_code == 422, name
 
 

@@ -145,6 +145,19 @@ def _account_state(world: World) -> Sample:
     return Sample("supervisor", {"customer_id": world.bystander_id}, body={"state": "no_earn", "reason": "a generated test"})
 
 
+def _branches(world: World) -> Sample:
+    return Sample("bank feeds", body={"items": [wishes.branch(f"G{next(_numbers)}")]})
+
+
+def _parcel(world: World) -> Sample:
+    return Sample("owner", {"parcel_id": world.parcel_id})
+
+
+def _handover(world: World) -> Sample:
+    parcel, code = world.next_pickup()
+    return Sample("counter", {"parcel_id": parcel}, body={"code": code})
+
+
 def _voucher(world: World) -> Sample:
     return Sample("owner", {"voucher_id": world.voucher_id})
 
@@ -174,6 +187,7 @@ READERS = _of("customer:catalog:read", "service:internal", "service:campaigns:wr
 }
 MANAGERS = _of("staff:campaign_manager", "service:campaigns:write")
 INTERNAL, BOOKS = _of("service:internal"), _of("service:internal", "service:reconcile:read")
+STAFF = frozenset(f"staff:{role}" for role in ROLES)
 DESK = _of("staff:agent", "staff:supervisor", "staff:branch", "staff:auditor")
 POINTS = DESK | {"customer:points:read"}
 VOUCHERS = DESK | {"customer:vouchers:read"}
@@ -217,6 +231,7 @@ ROUTES = [
     Route("redemption", "GET", "/v1/redemptions", _of("customer:redemptions:read"), lambda w: Sample("owner")),
     Route("redemption", "GET", "/v1/redemptions/{redemption_id}", DESK | {"customer:redemptions:read"}, _redemption, OWN),
     Route("redemption", "GET", "/v1/customers/{customer_id}/points", POINTS, _customer, OWN),
+    Route("redemption", "GET", "/v1/customers/{customer_id}/points/lots", POINTS, _customer, OWN),
     Route("redemption", "GET", "/v1/customers/{customer_id}/points/as-of", POINTS, _as_of, OWN),
     Route("redemption", "GET", "/v1/customers/{customer_id}/points/statement", POINTS, _customer, OWN),
     Route("redemption", "GET", "/v1/customers/{customer_id}/points/statement.csv", POINTS, _customer, OWN),
@@ -265,6 +280,32 @@ ROUTES = [
     ),
     Route("fulfillment", "PUT", "/internal/v1/fulfillments", INTERNAL, _fulfilment),
     Route("fulfillment", "GET", "/internal/v1/fulfillments", BOOKS, lambda w: Sample("redemption")),
+    Route(
+        "fulfillment", "PUT", "/internal/v1/fulfillments/cancellations", INTERNAL,
+        lambda w: Sample("redemption", body=_bulk({"id": str(uuid.uuid4())})),
+    ),
+    Route("fulfillment", "GET", "/v1/parcels", _of("customer:vouchers:read"), lambda w: Sample("owner")),
+    Route(
+        "fulfillment", "GET", "/v1/customers/{customer_id}/parcels", DESK, lambda w: Sample("agent", {"customer_id": w.owner_id})
+    ),
+    Route(
+        "fulfillment", "GET", "/v1/customers/{customer_id}/notices", DESK,
+        lambda w: Sample("agent", {"customer_id": w.owner_id}),
+    ),
+    Route("fulfillment", "GET", "/v1/parcels/{parcel_id}", VOUCHERS, _parcel, OWN),
+    Route("fulfillment", "GET", "/v1/parcels/{parcel_id}/pickup-code", _of("customer:vouchers:read"), _parcel, OWN),
+    Route(
+        "fulfillment", "GET", "/v1/branches/{code}/pickups", _of("staff:branch"),
+        lambda w: Sample("counter", {"code": "B001"}, {"state": "ready"}),
+    ),
+    Route(
+        "fulfillment", "PUT", "/v1/parcels/{parcel_id}/arrival", _of("staff:branch"),
+        lambda w: Sample("counter", {"parcel_id": w.parcel_id}),
+    ),
+    Route("fulfillment", "PUT", "/v1/parcels/{parcel_id}/handover", _of("staff:branch"), _handover),
+    Route("fulfillment", "PUT", "/v1/branches", _of("service:feeds:write", "staff:administrator"), _branches),
+    Route("fulfillment", "GET", "/v1/branches", STAFF | {"customer:catalog:read"}, lambda w: Sample("owner")),
+    Route("fulfillment", "GET", "/internal/v1/branches", INTERNAL, lambda w: Sample("redemption")),
     Route("fulfillment", "GET", "/internal/v1/breaks", BOOKS, lambda w: Sample("redemption")),
     Route("fulfillment", "GET", "/v1/vouchers", _of("customer:vouchers:read"), lambda w: Sample("owner")),
     Route("fulfillment", "GET", "/v1/customers/{customer_id}/vouchers", VOUCHERS, _customer, OWN),
@@ -290,3 +331,7 @@ ROUTES = [
     ),
 ]  # fmt: skip
 BY_NAME = {route.name: route for route in ROUTES}
+SIGNED = {
+    "fulfillment POST /v1/carriers/{carrier}/events": "a carrier signs it; an event has its own id",
+}
+"""Routes whose callers have no token, and why; their own tests say who is let in."""

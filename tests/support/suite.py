@@ -23,6 +23,7 @@ from services.redemption.worker import make_worker as make_redemption_worker
 from shared.clock import Clock
 from shared.tasks import Worker
 from tests.support.catalog import CAMPAIGN, Catalog, running_catalog
+from tests.support.outside import FULFILLMENT_SETTINGS, Courier, Outside
 from tests.support.postgres import TestDatabase
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
@@ -75,6 +76,8 @@ class Suite:
     tills: httpx.AsyncClient
     worker: Worker
     fulfillment_worker: Worker
+    outside: Outside
+    """The sandbox's courier, who tells fulfillment what happens when asked to, and its gateway for messages."""
 
     async def add_customers(self, *points: int, expires_on: str = "2030-12-31") -> list[str]:
         """Customers with one lot each, by feed; answers the subjects they sign in with."""
@@ -148,7 +151,8 @@ def fulfillment_settings(database: TestDatabase, **given: Any) -> FulfillmentSet
     """Settings for a test database."""
     usual: dict[str, Any] = {
         **_common(database, "fulfillment"), "catalog_url": "http://catalog.test", "voucher_keys": {"k1": KEY},
-        "voucher_pepper": KEY,
+        "voucher_pepper": KEY, "redemption_url": "http://redemption.test", "preparing_seconds": 0,
+        **FULFILLMENT_SETTINGS,
     }  # fmt: skip
     return FulfillmentSettings(**{**usual, **given})
 
@@ -178,6 +182,9 @@ async def running_suite(
         redemption = build_redemption(
             redemption_settings(database_of("redemption")), keys=issuer, clock=clock, transport=network
         )
+        outside = Outside(Courier(network.hosts["fulfillment.test"]))
+        network.hosts |= {"courier.test": outside.courier.transport, "notifications.test": outside.notifications.transport}
+        network.hosts["redemption.test"] = httpx.ASGITransport(app=redemption, raise_app_exceptions=False)
         for app in (fulfillment, redemption):
             await stack.enter_async_context(app.router.lifespan_context(app))
         client = await stack.enter_async_context(_client(redemption))
@@ -192,6 +199,7 @@ async def running_suite(
             tills=tills,
             worker=make_redemption_worker(redemption.state.parts),
             fulfillment_worker=make_fulfillment_worker(hands),
+            outside=outside,
         )
         yield suite
         if check:

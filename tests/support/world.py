@@ -16,14 +16,16 @@ from fastapi import FastAPI
 
 from services.catalog.campaigns.domain import offer_id
 from tests.support.catalog import CAMPAIGN, batch_row, campaign_row, merchant_row, reward_row, row, workbook_cells
-from tests.support.fulfillment import know_merchants
+from tests.support.fulfillment import ACTOR, branch, goods, know_merchants, to_branch, wish
 from tests.support.postgres import TestDatabase
 from tests.support.suite import Suite, running_suite
 from tests.support.tokens import Issuer, bearer
 
 ROLES = ("agent", "reviewer", "supervisor", "branch", "campaign_manager", "auditor", "administrator")
 SERVICE_SCOPES = ("internal", "feeds:write", "reconcile:read", "campaigns:write", "tasks:write")
-CUSTOMER_SCOPES = ("catalog:read", "points:read", "redemptions:read", "redemptions:write", "vouchers:read")
+CUSTOMER_SCOPES = (
+    "catalog:read", "points:read", "profile:read", "profile:write", "redemptions:read", "redemptions:write", "vouchers:read",
+)  # fmt: skip
 TILL_SCOPES = ("vouchers:verify", "vouchers:use")
 UNPUBLISHED = 60
 OWNER_NAME, OWNER_PHONE = "金丝雀甲", "+8613988887701"
@@ -50,7 +52,10 @@ class World:
     """Of a voucher that nobody uses here."""
     use: str
     """The request number of a use at M001, T01."""
+    parcel_id: str
+    """Of a parcel that lies ready at the branch B001 and that nobody collects."""
     _codes: Iterator[str] = field(repr=False)
+    _pickups: Iterator[tuple[str, str]] = field(repr=False)
     _unpublished: Iterator[str] = field(repr=False)
     _databases: Mapping[str, TestDatabase] = field(repr=False)
 
@@ -71,6 +76,10 @@ class World:
     def next_code(self) -> str:
         """The code of a voucher that was never shown to a till."""
         return next(self._codes)
+
+    def next_pickup(self) -> tuple[str, str]:
+        """A parcel that lies ready at B001, and its code."""
+        return next(self._pickups)
 
     def next_unpublished(self) -> str:
         """The code of a campaign whose first version is loaded and was never put in force."""
@@ -110,6 +119,7 @@ class World:
             "agent": self.issuer.staff("agent"),
             "supervisor": self.issuer.staff("supervisor"),
             "campaign manager": self.issuer.staff("campaign_manager"),
+            "counter": self.issuer.staff("branch", subject="clerk-1", branch="B001"),
             "redemption": self.issuer.service("redemption", "internal"),
             "operations": self.issuer.service("operations", "reconcile:read"),
             "bank feeds": self.issuer.service("bank-feeds", "feeds:write"),
@@ -117,7 +127,7 @@ class World:
 
     def by_grant(self) -> dict[str, dict[str, str]]:
         """A token for each single scope and role, by `kind:scope` or `staff:role`: it allows that and nothing else."""
-        tokens = {f"staff:{role}": self.issuer.staff(role) for role in ROLES}
+        tokens = {f"staff:{role}": self.issuer.staff(role, branch="B001") for role in ROLES}
         tokens |= {f"service:{scope}": self.issuer.service("operations", scope) for scope in SERVICE_SCOPES}
         for scope in CUSTOMER_SCOPES:
             tokens[f"customer:{scope}"] = bearer(self.issuer.token("customer", self.owner, scope=scope, client_id="mobile-app"))
@@ -191,6 +201,8 @@ async def running_world(database_of: Callable[[str], TestDatabase], issuer: Issu
         )
         know_merchants(databases["fulfillment"], "M001", "M002")
         owner, stranger, bystander = await suite.add_customers(10_000_000, 5_000, 0)
+        line = f"{owner.removeprefix('customer-')},{owner},{OWNER_NAME},{OWNER_PHONE},gold,zh_hans\n"
+        await suite.feed("customers", "the-owner", f"customer_number,subject,name,phone,tier,language\n{line}")
         redeemed = [await suite.redeem(owner, ("O1", 100)), await suite.redeem(owner)]
         assert [answer.status_code for answer in redeemed] == [201, 201], redeemed[0].text
         await suite.drain()
@@ -199,8 +211,7 @@ async def running_world(database_of: Callable[[str], TestDatabase], issuer: Issu
         used = await suite.tills.put(f"/v1/uses/{use}", json={"code": codes.pop()[1]}, headers=issuer.till())
         assert used.status_code == 200, used.text
         voucher_id, code = codes.pop()
-        line = f"{owner.removeprefix('customer-')},{owner},{OWNER_NAME},{OWNER_PHONE},gold,zh_hans\n"
-        await suite.feed("customers", "the-owner", f"customer_number,subject,name,phone,tier,language\n{line}")
+        pickups = await _pickups(suite, owner)
         yield World(
             suite=suite,
             owner=owner,
@@ -211,10 +222,41 @@ async def running_world(database_of: Callable[[str], TestDatabase], issuer: Issu
             voucher_id=voucher_id,
             code=code,
             use=use,
+            parcel_id=pickups.pop()[0],
             _codes=iter([code for _, code in codes]),
+            _pickups=iter(pickups),
             _unpublished=iter([await _load(suite, number) for number in range(UNPUBLISHED)]),
             _databases=databases,
         )
+
+
+async def _pickups(suite: Suite, owner: str) -> list[tuple[str, str]]:
+    """Parcels of the owner at B001, ready to be collected: redemption knows nothing of them."""
+    issuer, tills = suite.issuer, suite.tills
+    written = await tills.put("/v1/branches", json={"items": [branch()]}, headers=issuer.service("bank-feeds", "feeds:write"))
+    assert written.status_code == 200, written.text
+    customer_id = (await suite.me(owner))["customer_id"]
+    for _ in range(PICKUPS // 50):
+        wishes = [wish(goods(), subject=owner, customer_id=customer_id, delivery=to_branch()) for _ in range(50)]
+        body = {"actor": ACTOR, "items": wishes}
+        accepted = await tills.put("/internal/v1/fulfillments", json=body, headers=issuer.service())
+        assert accepted.status_code == 200, accepted.text
+    await suite.drain()
+    counter, found, cursor = issuer.staff("branch", branch="B001"), [], None
+    while True:
+        query = {"limit": "100", "state": "in_transfer", **({"cursor": cursor} if cursor else {})}
+        page = (await tills.get("/v1/branches/B001/pickups", headers=counter, params=query)).json()
+        found += [one["id"] for one in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert len(found) == PICKUPS
+    pickups = []
+    for parcel in found:
+        assert (await tills.put(f"/v1/parcels/{parcel}/arrival", headers=counter)).status_code == 200
+        shown = await tills.get(f"/v1/parcels/{parcel}/pickup-code", headers=issuer.customer(owner))
+        pickups.append((parcel, shown.json()["code"]))
+    return pickups
 
 
 async def _load(suite: Suite, number: int) -> str:
