@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.catalog.campaigns.domain import PUBLISHABLE, CampaignState
 from services.catalog.reservations import domain as reservations
 from services.fulfillment.fulfillments import domain as fulfillments
+from services.fulfillment.parcels import domain as parcels
 from services.fulfillment.tills import domain as uses
 from services.fulfillment.vouchers import domain as vouchers
 from services.redemption.redemptions import domain as redemptions
@@ -18,7 +19,7 @@ LINE = re.compile(r"^ +(\(new\)|\w+) +-> +(\w+) +(.+)$", re.MULTILINE)
 HEAD = """# States
 
 Generated from the code by `python -m docs.generate`; a test compares. Nothing else happens to any of these: the code
-raises. For redemptions, reservations, fulfillments, vouchers and uses the database refuses too.
+raises. For redemptions, reservations, fulfillments, parcels, vouchers and uses the database refuses too.
 """
 
 
@@ -40,7 +41,18 @@ def states_document() -> str:
 def _chapters() -> Iterator[tuple[str, str, Sequence[Arrow]]]:
     yield "Redemption", "`confirmed` is the pivot: from there on only forward.", list(_redemption())
     yield "Reservation", "Stock, quota and budget that the catalog keeps for one redemption.", list(_reservation())
-    yield "Fulfillment", "What was handed out for one redemption.", list(_pairs(fulfillments.ARROWS, "issued"))
+    yield (
+        "Fulfillment",
+        "What is handed out for one redemption: `issued` when it is e-vouchers alone, else as its parcels stand together. A "
+        "cancellation that comes first is a fulfillment that begins as `cancelled`.",
+        list(_pairs(fulfillments.ARROWS, "issued", "under_way", "cancelled")),
+    )
+    yield (
+        "Parcel",
+        "What goes by courier (`dispatching`, `dispatched`, …) or to a branch (`in_transfer`, `ready`, …). Whether it can still "
+        "be cancelled is decided between the two arrows out of `preparing`.",
+        list(_pairs(parcels.ARROWS, "preparing")),
+    )
     yield "Voucher", "`used` to `issued` is a use that was reversed.", list(_pairs(vouchers.ARROWS, "issued"))
     yield (
         "Use",
