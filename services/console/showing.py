@@ -108,4 +108,6 @@ def text_in(text: Any, language: Language) -> str:
 def parcel_in_words(parcel: Mapping[str, Any], language: Language) -> str:
     """Where a parcel is, as a sentence to be read out; what is new to us, in the service's own words."""
     key = f"parcels.say.{parcel['way']}.{parcel['state']}"
-    return say(language, key) if knows(key) else text_in(parcel["state_words"], language)
+    branch = parcel["branch"]
+    place = (text_in(branch["names"], language) if branch["names"] else branch["code"]) if branch else ""
+    return say(language, key, branch=place) if knows(key) else text_in(parcel["state_words"], language)

@@ -10,6 +10,12 @@ PARCEL, READY = "01890000-0000-7000-8000-0000000c0a01", "01890000-0000-7000-8000
 TASK = "01890000-0000-7000-8000-0000000000f1"
 NAMES = {"zh_hans": "保温杯", "zh_hant": "保溫杯", "en": "Vacuum flask"}
 CAFE = {"zh_hans": "咖啡券", "zh_hant": "咖啡券", "en": "Coffee voucher"}
+BRANCH = {
+    "code": "B001", "phone": "021-5550-0001",
+    "names": {"zh_hans": "人民路支行", "zh_hant": "人民路分行", "en": "People's Road branch"},
+    "addresses": {"zh_hans": "人民路1号", "zh_hant": "人民路1號", "en": "1 People's Road"},
+    "hours": {"zh_hans": "9:00至17:00", "zh_hant": "9:00至17:00", "en": "9:00 to 17:00"},
+}  # fmt: skip
 COLLECTED = {"zh_hans": "快递已揽收。", "zh_hant": "快遞已攬收。", "en": "The courier has it."}
 
 
@@ -32,9 +38,10 @@ class Answers:
         other = [{"number": 1, "reward": {"code": "CAFE", "name": CAFE["en"]}, "quantity": 1, "points": 900}]
         self.redemptions = [
             {"id": GOODS, "state": "delivering", "state_words": "On its way", "campaign": "AUTUMN-2026", "price_points": 4200,
-             "lines": lines, "accepted_at": at, "changed_at": at},
+             "lines": lines, "accepted_at": at, "changed_at": at, "cancellable": True},
             {"id": DONE, "state": "fulfilled", "state_words": "Handed out", "campaign": "AUTUMN-2026", "price_points": 900,
-             "lines": other, "accepted_at": "2026-10-02T06:00:00+00:00", "changed_at": at},
+             "lines": other, "accepted_at": "2026-10-02T06:00:00+00:00", "changed_at": at,
+             "cancellable": False},
         ]  # fmt: skip
         timeline = [
             {"at": at, "kind": "accepted", "actor": "customer", "words": "Received; 4200 points were set aside."},
@@ -72,7 +79,7 @@ class Answers:
             self.set(service, "POST", f"/internal/v1/tasks/{TASK}/redrive/approval", {})
 
     def _fulfillment(self, base: str, at: str) -> None:
-        contents = [{"line": 1, "quantity": 2, "code": "FLASK", "names": NAMES}]
+        contents = [{"line": 1, "quantity": 2, "reward": {"code": "FLASK", "names": NAMES}}]
         events = [
             {"at": at, "place": None, "words": three("正在备货。", "正在備貨。", "It is being made ready.")},
             {"at": "2026-11-21T01:10:00+00:00", "place": "Hangzhou", "words": COLLECTED},
@@ -80,11 +87,12 @@ class Answers:
         parcel = {
             "id": PARCEL, "fulfillment_id": GOODS, "way": "courier", "state": "dispatched",
             "state_words": three("已寄出", "已寄出", "On its way"), "contents": contents, "carrier": "sandbox-express",
-            "tracking_number": "SE1234567890", "branch": None, "ready_until": None, "state_at": at, "events": events,
+            "tracking_number": "SE1234567890", "branch": None, "ready_until": None, "expected_on": None,
+            "state_at": at, "accepted_at": at, "recipient": {"name": "王**", "district": "West Lake"}, "events": events,
         }  # fmt: skip
         ready = {
             **parcel, "id": READY, "way": "pickup", "state": "ready", "carrier": None, "tracking_number": None,
-            "branch": "B001", "ready_until": "2026-12-06", "recipient": "王**",
+            "branch": BRANCH, "ready_until": "2026-12-06",
             "state_words": three("可领取", "可領取", "Ready"),
         }  # fmt: skip
         self.set("fulfillment", "GET", f"{base}/parcels", {"items": [parcel, ready], "next": None})

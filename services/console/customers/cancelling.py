@@ -14,7 +14,9 @@ from shared.ids import new_id
 
 REASON_CHARACTERS_MAX = 200
 LOOK_AGAIN_SECONDS = 3
-MAY_STILL_CANCEL = frozenset({"accepted", "confirmed", "delivering"})
+ACCEPTED = 202
+NOT_GONE_YET = "preparing"
+UNDECIDED = frozenset({"accepted", "confirmed", "cancelling"})
 Reader = Annotated[Visit, enter(*FINDING)]
 Canceller = Annotated[Visit, enter(*CANCELLING)]
 
@@ -54,35 +56,53 @@ def cancelling_router() -> APIRouter:
         except ServiceRefused as refusal:
             if refusal.code != "too-late-to-cancel":
                 raise
-            return _outcome(visit, customer_id, redemption_id, "late", {})
+            return _outcome(visit, customer_id, redemption_id, "late")
         except ServiceSilent as silence:
             problem = "silent.unknown" if silence.sent else "silent.nothing_done"
             return _form(visit, customer_id, None, key=key, reason=reason, status=503, problem=problem)
-        return _outcome(visit, customer_id, redemption_id, "done" if status == 200 else "under_way", found)
+        name, points = how_it_ended(found)
+        return _outcome(visit, customer_id, redemption_id, "under_way" if status == ACCEPTED else name, found, points)
 
+    _following_route(router)
+    return router
+
+
+def _following_route(router: APIRouter) -> None:
     @router.get("/customers/{customer_id}/redemptions/{redemption_id}/cancellation/outcome")
     async def follow(visit: Canceller, customer_id: UUID, redemption_id: UUID) -> Response:
         """How a cancellation that was not decided at once stands now; asks again by itself until it is."""
         section = await load(redemption_of(visit).redemption(redemption_id))
         if section.refused is not None:
             return go_on(f"/customers/{customer_id}")
-        found = section.content or {}
-        return _outcome(visit, customer_id, redemption_id, _name_of(found), found)
-
-    return router
+        if section.content is None:  # nobody answers now
+            return _outcome(visit, customer_id, redemption_id, "under_way")
+        name, points = how_it_ended(section.content)
+        return _outcome(visit, customer_id, redemption_id, name, section.content, points)
 
 
 def _may_still_cancel(section: Section) -> bool:
-    found = section.content
-    return bool(found) and bool(found.get("cancellable", found["state"] in MAY_STILL_CANCEL))
+    return bool(section.content) and bool(section.content["cancellable"])
 
 
-def _name_of(found: dict[str, Any]) -> str:
-    """What to say of a cancellation by the state that its redemption is in now."""
-    state = found.get("state", "cancelling")
-    if state in ("cancelling", "accepted", "confirmed"):
-        return "under_way"
-    return "done" if state == "cancelled" else "late"
+def what_comes_back(found: dict[str, Any]) -> dict[str, Any]:
+    """Which lines a cancellation would bring back, as things stand, and their points; and which have gone out already."""
+    parts = (found.get("delivery") or {}).get("parts") or []
+    gone = {number for part in parts if part["state"] != NOT_GONE_YET for number in part["lines"]}
+    back = [line for line in found["lines"] if line["number"] not in gone]
+    stays = [line for line in found["lines"] if line["number"] in gone]
+    return {"back": back, "stays": stays, "points": sum(line["points"] for line in back)}
+
+
+def how_it_ended(found: dict[str, Any]) -> tuple[str, int]:
+    """What to say of a cancellation by what the redemption is now, and the points that went back for it."""
+    points = sum(
+        each["points"] for each in found.get("returns", []) if each["kind"] == "cancellation" and each["state"] == "refunded"
+    )
+    if found["state"] == "cancelled":
+        return "done", points or found["price_points"]
+    if found["state"] in UNDECIDED:
+        return "under_way", 0
+    return ("partly", points) if points else ("late", 0)
 
 
 def _form(
@@ -96,14 +116,21 @@ def _form(
     problem: str | None = None,
 ) -> Response:
     text = say(visit.language, problem) if problem else None
-    action = visit.request.url.path
-    values: dict[str, Any] = {"customer_id": str(customer_id), "action": action, "key": key, "reason": reason}
-    return show(visit, "customers/cancellation.html", status=status, found=found, problem=text, **values)
+    wish = what_comes_back(found) if found else None
+    values: dict[str, Any] = {"customer_id": str(customer_id), "action": visit.request.url.path, "key": key, "reason": reason}
+    return show(visit, "customers/cancellation.html", status=status, wish=wish, problem=text, **values)
 
 
-def _outcome(visit: Visit, customer_id: UUID, redemption_id: UUID, name: str, found: dict[str, Any]) -> Response:
+def _outcome(
+    visit: Visit,
+    customer_id: UUID,
+    redemption_id: UUID,
+    name: str,
+    found: dict[str, Any] | None = None,
+    points: int = 0,
+) -> Response:
     follow = f"/customers/{customer_id}/redemptions/{redemption_id}/cancellation/outcome"
-    values: dict[str, Any] = {"customer_id": str(customer_id), "name": name, "found": found, "follow": follow}
+    values: dict[str, Any] = {"customer_id": str(customer_id), "name": name, "found": found, "points": points, "follow": follow}
     answer = show(visit, "customers/cancelled.html", seconds=LOOK_AGAIN_SECONDS, **values)
     if name == "under_way" and not visit.is_partial:
         answer.headers["Refresh"] = f"{LOOK_AGAIN_SECONDS}; url={follow}"

@@ -117,3 +117,26 @@ async def test_another_refusal_is_said_in_the_services_words(at: Desk) -> None:
     answer = await at.browser.post(FORM, await filled(at), **EN)
     assert answer.status_code == 422
     assert "The key was used before." in answer.text
+
+
+async def test_what_has_gone_out_is_not_promised_back_and_partly_is_said_as_partly(at: Desk) -> None:
+    whole = at.street.answers.by_path["redemption", "GET", f"/v1/redemptions/{GOODS}"][1]
+    voucher = {"number": 2, "reward": {"code": "CAFE", "name": "Coffee voucher"}, "quantity": 1, "points": 900}
+    parts = [{"way": "courier", "state": "preparing", "lines": [1]}, {"way": "wallet", "state": "issued", "lines": [2]}]
+    whole |= {"lines": [*whole["lines"], voucher], "price_points": 5100, "delivery": {"parts": parts}}
+    document = {"kind": "cancellation", "points": 4200, "state": "refunded", "lines": []}
+    at.street.answers.set("redemption", "POST", CALL, {**whole, "state": "fulfilled", "returns": [document]})
+    await at.browser.sign_in("agent-1")
+    before = (await at.browser.get(FORM, **EN)).text
+    assert "4,200 points go back" in before
+    assert before.index("have gone out already and cannot") < before.index("Coffee voucher × 1")
+    after = (await at.browser.post(FORM, await filled(at), **EN)).text
+    assert "Part of it is cancelled" in after
+    assert "4,200 points were given back" in after
+
+
+async def test_a_cancellation_that_was_decided_too_late_ends_as_too_late(at: Desk) -> None:
+    whole = at.street.answers.by_path["redemption", "GET", f"/v1/redemptions/{GOODS}"][1]
+    whole |= {"state": "delivering"}
+    await at.browser.sign_in("agent-1")
+    assert "It is too late to cancel" in (await at.browser.get(f"{FORM}/outcome", **EN)).text

@@ -69,7 +69,8 @@ async def test_the_page_holds_points_redemptions_parcels_vouchers_and_notices(at
     await at.browser.sign_in("agent-1")
     page = text_of((await at.browser.get(PAGE, **EN)).text)
     for said in [
-        "王**", "C000001", "17,200", "1,200", "31 Dec 2026 soon 2,600", "30 Jun 2027 6,800", "2,600 points expire within 90 days",
+        "王**", "C000001", "17,200", "1,200", "31 Dec 2026 soon 2,600", "30 Jun 2027 6,800",
+        "2,600 points expire within 90 days",
         "Vacuum flask × 2 20 Nov 2026, 10:30 4,200 On its way", "The parcel was sent and is on its way.", "number SE1234567890",
         "To be picked up by 6 Dec 2026 at the latest", "Coffee voucher CNY 30.00 31 Dec 2026 Can be used", "Parcel sent",
     ]:  # fmt: skip

@@ -45,7 +45,7 @@ def test_money_has_two_digits_after_the_point() -> None:
 
 def test_a_state_that_is_new_to_the_console_is_said_in_the_services_words() -> None:
     words = {"zh_hans": "在海关", "zh_hant": "在海關", "en": "At customs"}
-    parcel = {"way": "courier", "state": "at_customs", "state_words": words}
+    parcel = {"way": "courier", "state": "at_customs", "state_words": words, "branch": None}
     assert parcel_in_words(parcel, "en") == "At customs"
     assert parcel_in_words({**parcel, "state": "delivered"}, "en") == "The parcel was delivered."
     assert text_in("as asked", "en") == "as asked"
