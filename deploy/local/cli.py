@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.local import operating
+from deploy.local import operating, playing
 from deploy.local.control import ask_to_restart, listening
 from deploy.local.demo.run import play
 from deploy.local.failure import CannotStart
@@ -141,6 +141,7 @@ app.command("export")(operating.export_workbook)
 app.command("feed")(operating.feed)
 app.command("reconcile")(operating.reconcile)
 app.command("tasks")(operating.tasks)
+app.add_typer(playing.app, name="sandbox")
 
 
 async def _provision_and_migrate(suite: Suite) -> None:

@@ -3,10 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
+import structlog
 from fastapi import Request
 
 from shared.problems import NotFound
-from shared.webhooks import require_recent, signed_at
+from shared.webhooks import SignatureInvalid, require_recent, signed_at
+
+log = structlog.get_logger()
 
 
 class CarrierSignatures:
@@ -22,5 +25,9 @@ class CarrierSignatures:
         secrets = self._secrets.get(request.path_params["carrier"])
         if secrets is None:
             raise NotFound
-        at = signed_at(secrets, request.headers, await request.body())
-        require_recent(at, await self._now())
+        try:
+            at = signed_at(secrets, request.headers, await request.body())
+            require_recent(at, await self._now())
+        except SignatureInvalid:
+            log.warning("carrier_signature_refused", carrier=request.path_params["carrier"])
+            raise

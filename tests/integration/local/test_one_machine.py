@@ -99,6 +99,22 @@ async def test_nobody_unknown_gets_a_token_and_the_reason_is_one_sentence(machin
     assert done.stderr.count("\n") == 1
 
 
+async def test_the_world_outside_is_played_by_the_command_line(machine: Machine) -> None:
+    async def play(*words: str) -> tuple[int, str]:
+        done = await asyncio.to_thread(cli, machine, "sandbox", *words)
+        return done.returncode, done.stdout or done.stderr
+
+    assert await play("faults", "courier", "--mode", "slow", "--times", "2", "--webhooks", "lost") == (
+        0,
+        "mode: slow, seconds: 1.0, times: 2, webhooks: lost\n",
+    )
+    assert await play("faults", "notifications") == (0, "mode: none, seconds: 1.0, times: all, webhooks: none\n")
+    assert await play("event", "SX1", "delivered") == (1, "The sandbox's courier refuses: parcel-not-found.\n")
+    for listing in ("parcels", "messages"):
+        code, shown = await play(listing)
+        assert (code, shown.count("\n") > 1) == (0, True), shown
+
+
 @pytest.mark.proves("X8")
 async def test_kill_9_of_postgresql_is_repaired_and_loses_no_commit(machine: Machine) -> None:
     url = machine.suite.database_url("catalog", "owner")
