@@ -16,6 +16,9 @@ CARRIER = "sandbox-express"
 PACE_SECONDS = 20
 """How long a parcel of the sandbox stays where it is, so that one can watch it go; HUANGOU_COURIER_PACE_SECONDS changes it."""
 
+PREPARING_SECONDS = 60
+"""How long a parcel is prepared, and can be cancelled, where one tries things out; HUANGOU_PREPARING_SECONDS changes it."""
+
 
 class Places(Protocol):
     """Where the processes reach each other."""
@@ -64,6 +67,7 @@ def service_environment(service: str, places: Places, secrets: Installation) -> 
             "REDEMPTION_URL": places.url("redemption"),
             "VOUCHER_KEYS": json.dumps(secrets.voucher_keys),
             "VOUCHER_PEPPER": secrets.voucher_pepper,
+            "PREPARING_SECONDS": os.environ.get("HUANGOU_PREPARING_SECONDS", str(PREPARING_SECONDS)),
             "COURIER_URL": places.url("courier"),
             "COURIER_KEY": secrets.courier_key,
             "CARRIER_SECRETS": json.dumps({CARRIER: [secrets.carrier_secret]}),

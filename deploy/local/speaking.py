@@ -86,6 +86,18 @@ class Speaker:
             raise Refused(answer)
         return answer
 
+    async def at_sandbox(self, method: str, name: str, path: str, **sent: Any) -> Any:
+        """What a part of the sandbox answers to whoever tries things out. Raises CannotStart."""
+        headers = {"Authorization": f"Bearer {self._suite.secrets.sandbox_key}"}
+        address = self._suite.url(name) + path
+        try:
+            answer = await self._http.request(method, address, headers=headers, **sent)
+        except httpx.TransportError as error:
+            raise CannotStart(f"The sandbox's {name} does not answer; run `make up` first.") from error
+        if answer.is_error:
+            raise Refused(answer)
+        return answer.json()
+
     async def load_workbook(self, content: bytes) -> dict[str, Any]:
         """Load a workbook; the same content again is the same request. Raises Refused with errors by sheet, row and column."""
         headers = {"Idempotency-Key": hashlib.sha256(content).hexdigest(), "Content-Type": XLSX}
