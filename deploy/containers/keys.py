@@ -60,6 +60,8 @@ def environments_of(places: Containers) -> dict[str, dict[str, str]]:
         "provision": superuser | passwords,
         "console": environments.console_environment(places, secrets),
         "identity": environments.identity_environment(places, secrets) | {"SANDBOX_IDENTITY_HOSTS": '["identity"]'},
+        "courier": environments.courier_environment(places, secrets, SANDBOX_MEMORY),
+        "notifications": environments.notifications_environment(secrets, SANDBOX_MEMORY),
     }
 
 
