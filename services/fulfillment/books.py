@@ -9,6 +9,7 @@ VOUCHERS = Walk("vouchers")
 USES = Walk("uses")
 FULFILLMENTS = Walk("fulfillments")
 PARCELS = Walk("parcels")
+NOTICES = Walk("notices")
 ENDED = "('delivered', 'collected', 'returned', 'lost', 'cancelled')"
 
 CHECKS = {
@@ -159,6 +160,24 @@ CHECKS = {
           FROM parcels p
          WHERE p.id BETWEEN :low AND :high AND p.state IN ('dispatched', 'failed')
            AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.ref = p.id AND t.kind = 'follow_parcel' AND t.state <> 'done')""",
+    ),
+    "carrier-event-unheard": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || p.id AS subject,
+               format('its carrier told of %s at %s, and it has not heard of it', e.kind, e.received_at) AS detail
+          FROM parcels p
+          JOIN carrier_events e ON e.carrier = p.carrier AND e.tracking_number = p.tracking_number
+         WHERE p.id BETWEEN :low AND :high
+           AND e.applied_at IS NULL AND e.received_at < statement_timestamp() - interval '3 hours'""",
+    ),
+    "notice-unsent": Check(
+        NOTICES,
+        """
+        SELECT 'notice:' || n.id AS subject, 'waits, and nothing sends it' AS detail
+          FROM notices n
+         WHERE n.id BETWEEN :low AND :high AND n.state = 'pending'
+           AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.ref = n.id AND t.kind = 'notify' AND t.state <> 'done')""",
     ),
 }
 

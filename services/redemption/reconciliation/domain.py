@@ -75,6 +75,8 @@ TEAMS: Mapping[str, tuple[str, ...]] = {
         "parcel-at-unknown-branch",
         "parcel-without-dispatch",
         "parcel-not-followed",
+        "carrier-event-unheard",
+        "notice-unsent",
     ),
 }
 OWNERS = {kind: team for team, kinds in TEAMS.items() for kind in kinds}

@@ -301,3 +301,22 @@ async def test_what_was_said_is_kept_for_ever(road: Road, fulfillment_database: 
     await road.tell(event("SX1"))
     with psycopg.connect(fulfillment_database.url) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
         conn.execute("DELETE FROM carrier_events")
+
+
+@pytest.mark.proves("P4")
+async def test_the_books_find_a_parcel_that_has_not_heard_and_a_notice_that_nothing_sends(
+    fulfillment_database: TestDatabase, issuer: Issuer
+) -> None:
+    async with running_road(fulfillment_database, issuer, books=False) as road:
+        [number] = await road.send()
+        assert outcome(await road.tell(event(number))) == "applied"
+        assert await road.depot.fulfillment.breaks() == []
+        road.change("UPDATE carrier_events SET applied_at = NULL, received_at = now() - interval '2 hours'")
+        assert await road.depot.fulfillment.breaks() == [], "it may still be on its way"
+        road.change("UPDATE carrier_events SET received_at = now() - interval '4 hours'")
+        [found] = await road.depot.fulfillment.breaks()
+        assert found["kind"] == "carrier-event-unheard"
+        road.change("UPDATE carrier_events SET applied_at = now()")
+        road.change("UPDATE notices SET state = 'pending', language = NULL, reference = NULL", unguarded=True)
+        [found] = await road.depot.fulfillment.breaks()
+        assert found["kind"] == "notice-unsent"

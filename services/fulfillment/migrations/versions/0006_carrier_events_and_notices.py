@@ -9,7 +9,7 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-# What was said stays said: of an event only whether it was applied is the service's to change, of a notice how its sending went.
+# What was said stays said: of an event the service may change only whether it was applied, of a notice how its sending went.
 GRANTS = {
     "carrier_events": "SELECT, INSERT, UPDATE (applied_at)",
     "notices": "SELECT, INSERT, UPDATE (state, language, attempts, reference, failure, changed_at)",
