@@ -49,8 +49,8 @@ def _chapters() -> Iterator[tuple[str, str, Sequence[Arrow]]]:
     )
     yield (
         "Parcel",
-        "What goes by courier (`dispatching`, `dispatched`, …) or to a branch (`in_transfer`, `ready`, …). Whether it can still "
-        "be cancelled is decided between the two arrows out of `preparing`.",
+        "What goes by courier (`dispatching`, `dispatched`, …) or to a branch (`in_transfer`, `ready`, …). Whether it can "
+        "still be cancelled is decided between the two arrows out of `preparing`.",
         list(_pairs(parcels.ARROWS, "preparing")),
     )
     yield "Voucher", "`used` to `issued` is a use that was reversed.", list(_pairs(vouchers.ARROWS, "issued"))

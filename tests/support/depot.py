@@ -135,10 +135,20 @@ class Depot:
 
 @contextlib.asynccontextmanager
 async def running_depot(
-    database: TestDatabase, issuer: Issuer, *, clock: Clock | None = None, books: bool = True, **settings: Any
+    database: TestDatabase,
+    issuer: Issuer,
+    *,
+    clock: Clock | None = None,
+    books: bool = True,
+    known: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[Depot]:
-    """Application and worker on a test database; at the end the books must balance unless the test breaks them."""
-    know_merchants(database, "M001")
+    """Application and worker on a test database; at the end the books must balance unless the test breaks them.
+
+    `known` makes the merchants known, which only the first start on a database needs.
+    """
+    if known:
+        know_merchants(database, "M001")
     told = {**FULFILLMENT_SETTINGS, "redemption_url": REDEMPTION_URL, **settings}
     redemption = Redemption()
     outside = Outside(others=redemption)
