@@ -25,6 +25,8 @@ from deploy.postgres.provision import SERVICES
 START_SECONDS_MAX = 180
 COMPOSE_SECONDS_MAX = 900
 PROJECT = "huangou-test"
+PACE = {"HUANGOU_PREPARING_SECONDS": "12", "HUANGOU_COURIER_PACE_SECONDS": "1"}
+"""Goods leave soon enough to wait for, and late enough to cancel before; the courier brings them within seconds."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Machine:
     def environment(self) -> dict[str, str]:
         """What tells the command line which suite is meant."""
         ours = {"HUANGOU_STATE": str(self.suite.state), "HUANGOU_PORT_BASE": str(self.suite.ports.base), "COLUMNS": "150"}
-        return {**os.environ, **ours}
+        return {**os.environ, **PACE, **ours}
 
     @property
     def has_database_at_hand(self) -> bool:
@@ -159,7 +161,10 @@ def _compose(*arguments: str) -> str:
 
 
 def _run(*line: str) -> str:
-    done = subprocess.run(line, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=COMPOSE_SECONDS_MAX)
+    told = {**os.environ, **PACE}
+    done = subprocess.run(
+        line, cwd=CHECKOUT, env=told, capture_output=True, text=True, check=False, timeout=COMPOSE_SECONDS_MAX
+    )
     assert done.returncode == 0, f"{' '.join(line)}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
     return done.stdout
 

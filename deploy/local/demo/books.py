@@ -14,6 +14,7 @@ class Books:
 
     issued: int
     redeemed: int
+    given_back: int
     outstanding: int
     in_lots: int
     held: int
@@ -28,7 +29,8 @@ def read_books(suite: Suite) -> Books:
     with psycopg.connect(suite.database_url("redemption", "owner")) as conn:
         points = conn.execute(
             "SELECT coalesce(sum(points) FILTER (WHERE kind IN ('opening', 'earned')), 0),"
-            " coalesce(sum(points) FILTER (WHERE kind = 'redeemed'), 0) FROM postings"
+            " coalesce(sum(points) FILTER (WHERE kind = 'redeemed'), 0),"
+            " coalesce(sum(points) FILTER (WHERE kind = 'refunded'), 0) FROM postings"
         ).fetchone()
         accounts = conn.execute("SELECT coalesce(sum(posted), 0), coalesce(sum(held), 0) FROM accounts").fetchone()
         lots = conn.execute("SELECT coalesce(sum(remaining), 0) FROM lots").fetchone()
@@ -43,6 +45,7 @@ def read_books(suite: Suite) -> Books:
     return Books(
         issued=int(points[0]),
         redeemed=int(points[1]),
+        given_back=int(points[2]),
         outstanding=int(accounts[0]),
         held=int(accounts[1]),
         in_lots=int(lots[0]),
@@ -53,22 +56,24 @@ def read_books(suite: Suite) -> Books:
     )
 
 
-def show_books(scene: Scene, when: str, *, redeemed: int, units: int, vouchers: dict[str, int]) -> None:
+def show_books(scene: Scene, when: str, *, redeemed: int, units: int, vouchers: dict[str, int], given_back: int = 0) -> None:
     """Print the books, each number being the expected one. Raises Deviation."""
     books, teller = read_books(scene.suite), scene.teller
     issued: int = scene.kept["issued"]
     teller.expect(f"Points issued, {when}", books.issued, issued)
     teller.expect(f"Points redeemed, {when}", books.redeemed, redeemed)
-    teller.expect(f"Points outstanding, {when}", books.outstanding, issued - redeemed)
-    teller.expect(f"Points in lots, {when}", books.in_lots, issued - redeemed)
+    teller.expect(f"Points given back, {when}", books.given_back, given_back)
+    outstanding = issued - redeemed + given_back
+    teller.expect(f"Points outstanding, {when}", books.outstanding, outstanding)
+    teller.expect(f"Points in lots, {when}", books.in_lots, outstanding)
     teller.expect(f"Points held, {when}", books.held, 0)
     teller.expect(f"Units taken, {when}", books.units_taken, units)
     teller.expect(f"Units handed out, {when}", books.units_handed_out, units)
     teller.expect(f"Vouchers, {when}", books.vouchers, vouchers)
     teller.line(f"{when}, read from the databases:")
-    teller.line(
-        f"  points    {books.issued:>12,} issued  - {books.redeemed:>10,} redeemed    = {books.outstanding:>12,} outstanding"
-    )
+    back = f"+ {given_back:,} given back" if given_back else "  "
+    spent = f"- {books.redeemed:>10,} redeemed {back}"
+    teller.line(f"  points    {books.issued:>12,} issued  {spent} = {books.outstanding:>12,} outstanding")
     left = books.units_received - books.units_handed_out
     teller.line(
         f"  units     {books.units_received:>12,} in all  - {books.units_handed_out:>10,} handed out  = {left:>12,} left"

@@ -1,6 +1,7 @@
 """Runs the story on a suite of its own: own folder of state, own ports, everything stopped and removed at the end."""
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from deploy.local.demo import crowds, ending, loading, paying, redeeming
+from deploy.local.demo import collecting, crowds, delivering, ending, loading, ordering, paying, redeeming
 from deploy.local.demo.scene import BANK_TIMEZONE, Scene
 from deploy.local.demo.telling import Teller
 from deploy.local.failure import CannotStart
@@ -25,6 +26,9 @@ from deploy.local.supervisor import Supervisor, listen
 
 BASES = range(18_100, 60_000, 100)
 WORKBOOK = CHECKOUT / "samples" / loading.WORKBOOK
+BRANCHES = CHECKOUT / "samples" / ordering.BRANCHES
+PACE = {"HUANGOU_PREPARING_SECONDS": str(ordering.PREPARING_SECONDS), "HUANGOU_COURIER_PACE_SECONDS": "0"}
+"""Goods leave soon, and what happens on the road happens when the story says so."""
 
 
 def say(line: str) -> None:
@@ -47,12 +51,13 @@ async def _play(state: Path, teller: Teller) -> None:
     say("Huangou 換購: a demonstration on this machine, with made-up data, in a place of its own that is removed at the end.")
     say("Every number below can be checked by hand; the first one that is not as expected ends it with exit code 1.")
     require_free_disk(state)
+    os.environ |= PACE
     suite = Suite(state, free_ports(), load_installation(state))
     server = suite.postgres()
     data = server.data
     today = datetime.now(BANK_TIMEZONE).date()
     files = await asyncio.to_thread(sample_files, today)
-    teller.chapter("Everything is started: PostgreSQL, the sandbox, three services and their workers")
+    teller.chapter("Everything is started: PostgreSQL, the sandbox, three services with their workers, the console")
     try:
         async with Supervisor(suite.stages(server), state, folder=CHECKOUT, say=lambda line: say(f"   {line}")) as supervisor:
             async with Speaker(suite) as speaker:
@@ -80,15 +85,18 @@ async def _unless_told(supervisor: Supervisor, story: Coroutine[Any, Any, None])
 
 
 async def tell(scene: Scene) -> None:
-    """The chapters, in order. While interrupted redemptions wait for their leases to end, the till goes on."""
+    """The chapters, in order. While interrupted redemptions wait for their leases to end, tills and parcels go on."""
     await loading.load(scene)
     await redeeming.browse(scene)
     await redeeming.redeem(scene)
     await redeeming.show_timeline(scene)
+    await ordering.order(scene)
     await crowds.race(scene)
     load = await crowds.kill_in_the_middle(scene)
     try:
         await paying.pay(scene)
+        await delivering.deliver(scene)
+        await collecting.collect(scene)
         await crowds.see_the_load_end(scene, load)
     finally:
         for task in load.running:
@@ -117,7 +125,7 @@ def sample_files(day: date) -> dict[str, bytes]:
         if done.returncode != 0:
             raise CannotStart(f"The sample files could not be made: {done.stderr.strip().splitlines()[-1]}")
         feeds = {file.name: file.read_bytes() for file in Path(folder).iterdir()}
-    return {loading.WORKBOOK: WORKBOOK.read_bytes(), **feeds}
+    return {loading.WORKBOOK: WORKBOOK.read_bytes(), ordering.BRANCHES: BRANCHES.read_bytes(), **feeds}
 
 
 def _discard(state: Path) -> None:

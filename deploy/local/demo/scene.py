@@ -90,22 +90,24 @@ class Scene:
                     self.offers.setdefault(item["code"], item)[f"name {language}"] = item["name"]
         return self.offers[code]
 
-    async def redeem(self, who: str, offer: str, key: str, quantity: int = 1) -> httpx.Response:
-        """Send a request to redeem, once."""
+    async def redeem(
+        self, who: str, offer: str, key: str, quantity: int = 1, delivery: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """Send a request to redeem, once; goods say how they are delivered."""
         found = await self.offer(offer)
         lines = [{"offer_id": found["id"], "offer_version": found["version"], "quantity": quantity}]
-        body = {"campaign": CAMPAIGN, "lines": lines}
+        body = {"campaign": CAMPAIGN, "lines": lines, **({"delivery": delivery} if delivery else {})}
         headers = {"Idempotency-Key": key}
         return await self.speaker.answer("POST", "redemption", "/v1/redemptions", who=who, headers=headers, json=body)
 
-    async def redeem_to_the_end(self, who: str, offer: str, key: str) -> Ending:
+    async def redeem_to_the_end(self, who: str, offer: str, key: str, delivery: dict[str, str] | None = None) -> Ending:
         """Send a request to redeem as an app does: again under the same key until there is an answer that stays."""
         sent, on_record = 0, False
         async with patience(f"{who}'s request to redeem {offer}"):
             while True:
                 sent += 1
                 try:
-                    answer = await self.redeem(who, offer, key)
+                    answer = await self.redeem(who, offer, key, delivery=delivery)
                 except httpx.TransportError:  # cut off: whether it was carried out, nobody knows
                     await asyncio.sleep(SENT_AGAIN_AFTER_SECONDS)
                     continue
