@@ -1,6 +1,6 @@
 # Every verb of this checkout; bare `make` prints them. Needs Python 3.11 or newer and make, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo migrate test journeys compose-up compose-down compose-test proves soak pgbouncer-test lint ci openapi requirements clean bench bench-quick
+.PHONY: help setup setup-dev up demo migrate test journeys browser-test compose-up compose-down compose-test proves soak pgbouncer-test lint alerts ci openapi requirements clean bench bench-quick
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -49,6 +49,9 @@ test: setup-dev ## run the tests, within ten minutes
 journeys: setup-dev ## play journeys and the README's tour on the running suite
 	@$(BIN)/python -m pytest tests/journeys
 
+browser-test: setup-dev ## see the console in a real Chromium before the running suite; pictures go to build/screenshots
+	@$(BIN)/python -m pytest tests/browser
+
 compose-test: setup-dev ## play the journeys on the suite in containers, where Docker answers
 	@if docker info > /dev/null 2>&1; then HUANGOU_TEST_COMPOSE=1 $(BIN)/python -m pytest tests/journeys; \
 	else echo "Docker does not answer here, so the journeys in containers are skipped."; fi
@@ -69,6 +72,13 @@ pgbouncer-test: setup-dev ## run the integration tests through PgBouncer in tran
 	@if PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer > /dev/null; then \
 		HUANGOU_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(foreach folder,$(POOLED),$(wildcard tests/integration/$(folder))); \
 	else echo "PgBouncer is not installed here (Debian: apt install pgbouncer), so the tests through it are skipped."; fi
+
+alerts: setup-dev ## ask promtool whether the alerts are well written and mean what the tests take them for, where it is installed
+	@if command -v promtool > /dev/null; then \
+		promtool check rules deploy/observability/alerts.yml && \
+		(cd deploy/observability && promtool check config prometheus.yml) && \
+		HUANGOU_TEST_PROMTOOL=1 $(BIN)/python -m pytest tests/unit/local/test_alert_expressions.py tests/integration/alerts; \
+	else echo "promtool is not installed here (Debian: apt install prometheus), so the alerts are not read by it."; fi
 
 lint: setup-dev ## check style, types and import lines
 	@$(BIN)/ruff check .

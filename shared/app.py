@@ -17,7 +17,7 @@ from shared.documents import name_operation
 from shared.errors import DomainError, FieldError
 from shared.identity import TokenVerifier, allow_anyone, refuse_routes_without_policy
 from shared.identity.policy import api_routes
-from shared.measuring import MeasuredApp
+from shared.measuring import MeasuredApp, count_from_zero
 from shared.metrics import OVERLOADED
 from shared.problems import INTERNAL, MALFORMED, MEDIA, METHOD_NOT_ALLOWED, NOT_FOUND, TOO_LARGE, VALIDATION, Catalogue
 from shared.strict_json import JSON_BYTES_MAX, StrictRoute
@@ -99,6 +99,7 @@ def build_app(
     for router in [*routers, health_router(_with_keys(ready, tokens))]:
         app.router.routes.extend(router.routes)
     refuse_routes_without_policy(app)
+    count_from_zero(app)
     app.add_exception_handler(DomainError, _domain_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)

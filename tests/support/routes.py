@@ -265,7 +265,8 @@ ROUTES = [
     ),
     Route(
         "redemption", "GET", "/internal/v1/breaks",
-        _of("service:reconcile:read", "staff:auditor", "staff:administrator", "staff:supervisor"), lambda w: Sample("operations"),
+        _of("service:reconcile:read", "staff:auditor", "staff:administrator", "staff:supervisor"),
+        lambda w: Sample("operations"),
     ),
     Route("fulfillment", "PUT", "/v1/uses/{request_number}", TILL, _use, TILLS_OWN),
     Route(
