@@ -26,7 +26,7 @@ SHOWS: Mapping[str, set[str]] = {
     "fulfillment GET /v1/vouchers/{voucher_id}/code": {"code"},
 }
 """The routes that are there to show it."""
-NAME_SENT, PHONE_SENT = "鹦鹉学舌", "+8613977776601"
+NAME_SENT, PHONE_SENT = "鹦鹉学舌甲乙丙", "+8613977776601"
 SENT = {"name sent": NAME_SENT, "phone sent": PHONE_SENT}
 """What a caller writes where it does not belong."""
 HEARD = ("logs", "what was said to the logs", "traces", "metrics")

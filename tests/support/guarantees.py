@@ -170,7 +170,9 @@ PROMISES: Mapping[str, tuple[str, str]] = {
     ),
     "G48": (
         "Shown masked, logged not at all",
-        "Staff who look for a caller see name and number masked, and the look is on record. Names and numbers stand in no log.",
+        "Staff who look for a caller see name and number masked, and in full for a reason, one customer at a time; each look"
+        " is on record. A customer with a name of their own goes through every route: name, number, voucher codes and tokens"
+        " stand in no log of the three services, trace, metric, task, audit row, table, problem or address of a call.",
     ),
     "G49": (
         "Personal data is sealed",
