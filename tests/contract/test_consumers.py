@@ -11,10 +11,10 @@ import pytest
 
 from services.fulfillment.merchants.domain import Directory, Merchant
 from services.fulfillment.neighbours.catalog import CatalogMerchants
-from services.redemption.neighbours.catalog import Catalog, Outcome, Wanted, WantedLine
-from services.redemption.neighbours.fulfillment import Delivery, Fulfillment
+from services.redemption.neighbours.catalog import Catalog, GivenBack, Outcome, Wanted, WantedLine
 from shared.audit import Actor
 from shared.http_client import AccessToken, ServiceClient
+from tests.contract.deliveries import ask_fulfillment, tell_redemption
 from tests.support.contracts import Interaction, all_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.proves("X1")]
@@ -51,8 +51,13 @@ def wanted_of(item: Mapping[str, Any]) -> Wanted:
     return Wanted(UUID(item["id"]), item["campaign"], lines)
 
 
+def given_back(item: Mapping[str, Any]) -> GivenBack:
+    lines = [(line["number"], line["quantity"]) for line in item["lines"]]
+    return GivenBack(UUID(item["id"]), UUID(item["reservation_id"]), item["gives_back"], lines)
+
+
 def outcomes_of(contract: Interaction) -> dict[UUID, Outcome]:
-    return {UUID(i["id"]): Outcome(i["outcome"], i["reasons"] or ()) for i in contract.answer["body"]["items"]}
+    return {UUID(i["id"]): Outcome(i["outcome"], i.get("reasons") or ()) for i in contract.answer["body"]["items"]}
 
 
 async def ask_for_offer(catalog: Catalog, contract: Interaction) -> tuple[Any, Any]:
@@ -72,10 +77,10 @@ async def ask_catalog(client: ServiceClient, contract: Interaction) -> tuple[Any
     catalog, path = Catalog(client), contract.request["path"]
     if path.endswith("/reservations") and contract.request["method"] == "PUT":
         return await catalog.reserve([wanted_of(item) for item in items_of(contract)], CUSTOMER), outcomes_of(contract)
-    if path.endswith("/releases"):
-        return await catalog.release([UUID(item["id"]) for item in items_of(contract)], WORKER), outcomes_of(contract)
-    if path.endswith("/consumptions"):
-        return await catalog.consume([UUID(item["id"]) for item in items_of(contract)], WORKER), outcomes_of(contract)
+    if (settle := {"releases": catalog.release, "consumptions": catalog.consume}.get(path.rpartition("/")[2])) is not None:
+        return await settle([UUID(item["id"]) for item in items_of(contract)], WORKER), outcomes_of(contract)
+    if path.endswith("/returns"):
+        return await catalog.give_back([given_back(item) for item in items_of(contract)], WORKER), outcomes_of(contract)
     body = contract.answer["body"]
     if path.endswith("/reservations"):
         query = contract.request["query"]
@@ -84,19 +89,6 @@ async def ask_catalog(client: ServiceClient, contract: Interaction) -> tuple[Any
         after = contract.request.get("query", {}).get("after")
         return await catalog.breaks(after), (body["items"], body["next"])
     return await ask_for_offer(catalog, contract)
-
-
-async def ask_fulfillment(client: ServiceClient, contract: Interaction) -> tuple[Any, Any]:
-    """The same for redemption's client of fulfillment."""
-    fulfillment, body = Fulfillment(client), contract.answer["body"]
-    if contract.request["method"] == "PUT":
-        deliveries = {UUID(i["id"]): Delivery(i["outcome"], i["state"]) for i in body["items"]}
-        return await fulfillment.accept(items_of(contract), WORKER), deliveries
-    if contract.request["path"].endswith("/breaks"):
-        after = contract.request.get("query", {}).get("after")
-        return await fulfillment.breaks(after), (body["items"], body["next"])
-    query = contract.request["query"]
-    return await fulfillment.fulfillments_after(UUID(query["after"]), int(query["limit"])), body["items"]
 
 
 async def ask_merchants(client: ServiceClient, contract: Interaction) -> tuple[Any, Any]:
@@ -121,6 +113,7 @@ ASK: Mapping[str, Callable[[ServiceClient, Interaction], Awaitable[tuple[Any, An
     "redemption-catalog": ask_catalog,
     "redemption-fulfillment": ask_fulfillment,
     "fulfillment-catalog": ask_merchants,
+    "fulfillment-redemption": tell_redemption,
 }
 
 
@@ -135,11 +128,15 @@ async def test_the_consumer_sends_and_reads_what_the_contract_says(contract: Int
     [request] = provider.asked
     asked = contract.request
     assert (request.method, request.url.path) == (asked["method"], asked["path"])
-    assert dict(request.url.params) == asked.get("query", {})
+    assert {name: _one_or_many(request.url.params.get_list(name)) for name in request.url.params} == asked.get("query", {})
     assert (json.loads(request.content) if request.content else None) == asked.get("body")
     assert request.headers["authorization"] == "Bearer a token"
     for name, value in asked.get("headers", {}).items():
         assert request.headers[name] == value
+
+
+def _one_or_many(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values
 
 
 def test_every_call_between_services_has_a_contract() -> None:
@@ -152,6 +149,8 @@ def test_every_call_between_services_has_a_contract() -> None:
         ("redemption-catalog", "GET", "breaks"),
         ("redemption-fulfillment", "PUT", "fulfillments"),
         ("redemption-fulfillment", "GET", "fulfillments"),
+        ("redemption-fulfillment", "GET", "branches"),
         ("redemption-fulfillment", "GET", "breaks"),
+        ("fulfillment-redemption", "PUT", "outcomes"),
         ("fulfillment-catalog", "GET", "merchants"),
     }
