@@ -12,9 +12,9 @@ import pytest
 from services.fulfillment.merchants.domain import Directory, Merchant
 from services.fulfillment.neighbours.catalog import CatalogMerchants
 from services.redemption.neighbours.catalog import Catalog, GivenBack, Outcome, Wanted, WantedLine
-from services.redemption.neighbours.fulfillment import Delivery, Fulfillment
 from shared.audit import Actor
 from shared.http_client import AccessToken, ServiceClient
+from tests.contract.deliveries import ask_fulfillment, tell_redemption
 from tests.support.contracts import Interaction, all_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.proves("X1")]
@@ -91,19 +91,6 @@ async def ask_catalog(client: ServiceClient, contract: Interaction) -> tuple[Any
     return await ask_for_offer(catalog, contract)
 
 
-async def ask_fulfillment(client: ServiceClient, contract: Interaction) -> tuple[Any, Any]:
-    """The same for redemption's client of fulfillment."""
-    fulfillment, body = Fulfillment(client), contract.answer["body"]
-    if contract.request["method"] == "PUT":
-        deliveries = {UUID(i["id"]): Delivery(i["outcome"], i["state"]) for i in body["items"]}
-        return await fulfillment.accept(items_of(contract), WORKER), deliveries
-    if contract.request["path"].endswith("/breaks"):
-        after = contract.request.get("query", {}).get("after")
-        return await fulfillment.breaks(after), (body["items"], body["next"])
-    query = contract.request["query"]
-    return await fulfillment.fulfillments_after(UUID(query["after"]), int(query["limit"])), body["items"]
-
-
 async def ask_merchants(client: ServiceClient, contract: Interaction) -> tuple[Any, Any]:
     """The same for fulfillment's client of the catalog."""
     held = contract.request.get("headers", {}).get("if-none-match")
@@ -126,6 +113,7 @@ ASK: Mapping[str, Callable[[ServiceClient, Interaction], Awaitable[tuple[Any, An
     "redemption-catalog": ask_catalog,
     "redemption-fulfillment": ask_fulfillment,
     "fulfillment-catalog": ask_merchants,
+    "fulfillment-redemption": tell_redemption,
 }
 
 
@@ -140,11 +128,15 @@ async def test_the_consumer_sends_and_reads_what_the_contract_says(contract: Int
     [request] = provider.asked
     asked = contract.request
     assert (request.method, request.url.path) == (asked["method"], asked["path"])
-    assert dict(request.url.params) == asked.get("query", {})
+    assert {name: _one_or_many(request.url.params.get_list(name)) for name in request.url.params} == asked.get("query", {})
     assert (json.loads(request.content) if request.content else None) == asked.get("body")
     assert request.headers["authorization"] == "Bearer a token"
     for name, value in asked.get("headers", {}).items():
         assert request.headers[name] == value
+
+
+def _one_or_many(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values
 
 
 def test_every_call_between_services_has_a_contract() -> None:
@@ -157,6 +149,8 @@ def test_every_call_between_services_has_a_contract() -> None:
         ("redemption-catalog", "GET", "breaks"),
         ("redemption-fulfillment", "PUT", "fulfillments"),
         ("redemption-fulfillment", "GET", "fulfillments"),
+        ("redemption-fulfillment", "GET", "branches"),
         ("redemption-fulfillment", "GET", "breaks"),
+        ("fulfillment-redemption", "PUT", "outcomes"),
         ("fulfillment-catalog", "GET", "merchants"),
     }

@@ -7,13 +7,14 @@ import pytest
 
 from tests.support.catalog import batch_row, goods_row, offer_row, reward_row, running_catalog, workbook_cells
 from tests.support.contracts import TAG_BEFORE, Interaction, all_of, differences
-from tests.support.fulfillment import running_fulfillment
+from tests.support.fulfillment import branch, running_fulfillment
 from tests.support.postgres import TestDatabase
+from tests.support.suite import running_suite
 from tests.support.tokens import Issuer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.proves("X1")]
 CATALOGS = [*all_of("redemption-catalog"), *all_of("fulfillment-catalog")]
-FULFILLMENTS = all_of("redemption-fulfillment")
+FULFILLMENTS, OUTCOMES = all_of("redemption-fulfillment"), all_of("fulfillment-redemption")
 CELLS = workbook_cells(
     rewards=[reward_row("R1"), reward_row("R2"), goods_row("R3")],
     offers=[
@@ -61,7 +62,17 @@ async def test_fulfillment_holds_to_its_contracts(
     database_of: Callable[[str], TestDatabase], issuer: Issuer, contract: Interaction
 ) -> None:
     async with running_fulfillment(database_of("fulfillment"), issuer) as fulfillment:
+        written = await fulfillment.write_branches(branch("B001"), branch("B002", open=False))
+        assert written.status_code == 200, written.text
         await hold_to(fulfillment.client, contract, issuer.service("redemption"))
+
+
+@pytest.mark.parametrize("contract", OUTCOMES, ids=lambda contract: contract.id)
+async def test_redemption_holds_to_its_contracts(
+    database_of: Callable[[str], TestDatabase], issuer: Issuer, contract: Interaction
+) -> None:
+    async with running_suite(database_of, issuer) as suite:
+        await hold_to(suite.client, contract, issuer.service("fulfillment"))
 
 
 async def test_a_broken_contract_is_seen() -> None:
