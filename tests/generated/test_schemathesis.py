@@ -74,7 +74,7 @@ def settings(url: str, world: World, routes: list[Route]) -> schemathesis.Config
             },
             "phases": {"stateful": {"enabled": False}},
             # A cursor is signed and a workbook is checked: what no schema can say is refused with 422.
-            "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "404", "409", "422"]}},
+            "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "404", "409", "422", "429"]}},
             "request-timeout": 20.0,
             "warnings": False,
             "operations": [
