@@ -37,7 +37,8 @@ async def deliver(scene: Scene) -> None:
     stormy = [await _see_it_arrive(scene, who, STORMY_ROAD if who == STORMY else ROAD) for who in BY_COURIER][1]
     teller.line("all four are delivered. Of one the courier's messages came doubled, late and in disorder; the customer reads:")
     for event in stormy["events"]:
-        teller.line(f"  {clock_time(event['at'])}  {event['words']['en']}  {event['words']['zh_hans']}  {event['place'] or ''}")
+        said = [event["words"]["en"], event["words"]["zh_hans"], event["place"]]
+        teller.line(f"  {clock_time(event['at'])}  {'  '.join(filter(None, said))}")
 
 
 async def _see_one_booking_each(scene: Scene, parcels: dict[str, dict[str, Any]]) -> None:
