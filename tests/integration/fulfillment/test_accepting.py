@@ -2,10 +2,13 @@
 
 import asyncio
 import copy
+import hashlib
+import json
 from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import event
 
 from shared import failpoints
 from tests.support.fulfillment import ACTOR, Fulfillment, by_courier, goods, line, to_branch, wish
@@ -201,3 +204,34 @@ async def test_a_thousand_vouchers_in_one_fulfillment_are_issued(fulfillment: Fu
     assert (await fulfillment.accept(asked))[0]["outcome"] == "accepted"
     listed = await fulfillment.get("/internal/v1/fulfillments", fulfillment.issuer.service())
     assert sum(x["vouchers"] for x in listed.json()["items"][0]["lines"]) == 1_000
+
+
+async def test_vouchers_alone_are_accepted_with_seven_statements_and_known_by_what_was_sent(
+    fulfillment: Fulfillment, fulfillment_database: TestDatabase
+) -> None:
+    """What parcels need is asked for where there are parcels: the way of vouchers stays as short as it was."""
+    asked = wish(line(1, 3), line(2))
+    order = ("face_value_minor", "currency", "valid_days", "merchants", "terms")
+    voucher = {name: asked["lines"][0]["voucher"][name] for name in order}
+    asked["lines"] = [{**one, "voucher": voucher} for one in asked["lines"]]
+    statements: list[str] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(" ".join(statement.split()[:3]))
+
+    engine = fulfillment.parts.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    await fulfillment.accept(asked)
+    event.remove(engine, "before_cursor_execute", note)
+    assert statements == [
+        "SELECT clock_timestamp()",
+        "INSERT INTO fulfillments",
+        "INSERT INTO fulfillment_lines",
+        "INSERT INTO audit_entries",
+        "INSERT INTO voucher_promises",
+        "INSERT INTO vouchers",
+        "INSERT INTO audit_entries",
+    ]
+    sent = json.dumps(asked, ensure_ascii=False, separators=(",", ":")).encode()
+    [(fingerprint,)] = rows(fulfillment_database, "SELECT fingerprint FROM fulfillments")
+    assert fingerprint == hashlib.sha256(sent).digest(), "as it was before there were goods"

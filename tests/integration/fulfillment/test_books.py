@@ -3,7 +3,9 @@
 import psycopg
 import pytest
 
-from tests.support.fulfillment import Fulfillment, know_merchants, line, running_fulfillment, wish
+from services.fulfillment.books import CHECKS
+from tests.support.depot import running_depot
+from tests.support.fulfillment import Fulfillment, branch, by_courier, goods, know_merchants, line, running_fulfillment, wish
 from tests.support.postgres import TestDatabase
 from tests.support.tokens import Issuer
 
@@ -37,6 +39,65 @@ DAMAGE = {
         """
     ],
 }
+
+
+PARCELS_DAMAGE = {
+    "fulfillment-goods": [WITHOUT_TRIGGERS, "DELETE FROM parcel_lines WHERE line_number = 2"],
+    "fulfillment-and-parcels-differ": [
+        WITHOUT_TRIGGERS,
+        "UPDATE fulfillments SET state = 'completed' "
+        "WHERE id = (SELECT fulfillment_id FROM parcels WHERE state = 'dispatched')",
+    ],
+    "fulfillment-unreported": [
+        "UPDATE fulfillments SET reported_version = 1 WHERE id = (SELECT fulfillment_id FROM parcels WHERE state = 'ready')"
+    ],
+    "parcel-without-lines": [
+        """
+        INSERT INTO parcels (id, fulfillment_id, way, state, version, customer_id, owner_issuer, owner_subject, contact_sealed,
+                             address_sealed, accepted_at, state_at, changed_at)
+        SELECT 'ffffffff-0000-7000-8000-000000000000', fulfillment_id, 'courier', 'cancelled', 1, customer_id, owner_issuer,
+               owner_subject, contact_sealed, 'x', accepted_at, state_at, changed_at FROM parcels WHERE state = 'ready'
+        """,
+        """
+        INSERT INTO parcel_events (parcel_id, number, kind, state, at, recorded_at, actor, facts)
+        VALUES ('ffffffff-0000-7000-8000-000000000000', 1, 'cancelled', 'cancelled', now(), now(), 'nobody', '{}')
+        """,
+    ],
+    "parcel-timeline-with-a-gap": [WITHOUT_TRIGGERS, "DELETE FROM parcel_events WHERE number = 2 AND state = 'dispatching'"],
+    "parcel-cancelled-and-sent": [
+        WITHOUT_TRIGGERS,
+        "UPDATE parcel_events SET state = 'cancelled' WHERE number = 1 AND parcel_id = (SELECT id FROM parcels "
+        "WHERE state = 'dispatched')",
+    ],
+    "parcel-ready-without-code": [
+        "ALTER TABLE parcels DROP CONSTRAINT ck_parcels_code_whole",
+        "UPDATE parcels SET code_sealed = NULL WHERE state = 'ready'",
+    ],
+    "parcel-at-unknown-branch": ["UPDATE parcels SET branch = 'B777' WHERE branch IS NOT NULL"],
+    "parcel-without-dispatch": ["DELETE FROM tasks WHERE kind = 'dispatch' AND state = 'ready'"],
+    "parcel-not-followed": ["DELETE FROM tasks WHERE kind = 'follow_parcel'"],
+}
+
+
+@pytest.mark.proves("P4")
+@pytest.mark.parametrize("kind", PARCELS_DAMAGE)
+async def test_damage_of_parcels_is_found_and_named(fulfillment_database: TestDatabase, issuer: Issuer, kind: str) -> None:
+    async with running_depot(fulfillment_database, issuer, books=False) as depot:
+        await depot.fulfillment.write_branches(branch("B001"))
+        await depot.ready()
+        await depot.accept(by_courier(), goods(1), goods(2))
+        await depot.leave()
+        await depot.accept(by_courier())
+        assert await depot.fulfillment.breaks() == []
+        with psycopg.connect(fulfillment_database.superuser_url) as conn:
+            for statement in PARCELS_DAMAGE[kind]:
+                conn.execute(statement)
+        assert [one["kind"] for one in await depot.fulfillment.breaks()] == [kind]
+
+
+def test_every_check_of_the_books_is_seen_to_find_something() -> None:
+    of_carriers_and_notices = {"carrier-event-unheard", "notice-unsent"}  # in their own tests
+    assert set(CHECKS) == {*DAMAGE, *PARCELS_DAMAGE, *of_carriers_and_notices}
 
 
 @pytest.mark.proves("P4")
