@@ -105,8 +105,8 @@ class Parcels:
             pass
 
     def all(self) -> list[Parcel]:
-        """Every parcel."""
-        return list(self._by_reference.values())
+        """Every parcel by its tracking number, so that one that had two would be seen twice."""
+        return list(self._by_number.values())
 
     def find(self, reference: str) -> Parcel:
         """The parcel of a reference. Raises Refusal."""
