@@ -287,7 +287,8 @@ ROUTES = [
     ),
     Route("fulfillment", "GET", "/v1/parcels", _of("customer:vouchers:read"), lambda w: Sample("owner")),
     Route(
-        "fulfillment", "GET", "/v1/customers/{customer_id}/parcels", DESK, lambda w: Sample("agent", {"customer_id": w.owner_id})
+        "fulfillment", "GET", "/v1/customers/{customer_id}/parcels", DESK,
+        lambda w: Sample("agent", {"customer_id": w.owner_id}),
     ),
     Route(
         "fulfillment", "GET", "/v1/customers/{customer_id}/notices", DESK,
