@@ -30,7 +30,9 @@ async def finish(road: Road) -> None:
 
 
 async def all_are_dispatched_once(road: Road) -> None:
-    booked = {parcel["reference"]: parcel["tracking_number"] for parcel in await road.courier.see("parcels")}
+    seen = await road.courier.see("parcels")
+    assert len(seen) == PARCELS, "a parcel that was booked twice would be seen twice"
+    booked = {parcel["reference"]: parcel["tracking_number"] for parcel in seen}
     rows = dict(road.depot.rows("SELECT id::text, tracking_number FROM parcels WHERE state = 'dispatched'"))
     assert rows == booked
     assert len(set(booked.values())) == PARCELS
