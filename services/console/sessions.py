@@ -53,11 +53,6 @@ class Session:
         return any(role in self.roles for role in roles)
 
     @property
-    def actor(self) -> str:
-        """The name under which the services keep what this agent does."""
-        return f"staff:{self.person}"
-
-    @property
     def form_token(self) -> str:
         """What every form of this session's pages carries."""
         return hmac.new(self.mark.encode(), b"form", hashlib.sha256).hexdigest()

@@ -41,6 +41,9 @@ def cancelling_router() -> APIRouter:
     async def ask_before(visit: Canceller, customer_id: UUID, redemption_id: UUID) -> Response:
         """What would come back, and the form. Its key is made with it, so that sending it twice does it once."""
         found = await redemption_of(visit).redemption(redemption_id)
+        if not found["cancellable"]:
+            name, points = how_it_ended(found)
+            return _outcome(visit, customer_id, redemption_id, name, found, points)
         return _form(visit, customer_id, found, key=str(new_id()))
 
     @router.post("/customers/{customer_id}/redemptions/{redemption_id}/cancellation")

@@ -66,14 +66,6 @@ class Neighbour:
         """The same service, asked with this agent's token and answering in their language."""
         return Voice(self, session.access_token, language)
 
-    async def is_there(self) -> bool:
-        """Whether anybody answers at its door; says nothing of how well."""
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                return (await self._client.get(f"{self._base_url}/livez")).status_code == 200
-        except (httpx.HTTPError, TimeoutError):
-            return False
-
     async def send(self, request: httpx.Request, seconds: float) -> httpx.Response:
         """One call. Raises ServiceSilent."""
         try:

@@ -15,6 +15,14 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+document.addEventListener(
+  "toggle",
+  (event) => {
+    if (event.target.matches(".unmask[open]")) event.target.querySelector("input[name=reason]").focus();
+  },
+  true,
+);
+
 if (dialog) {
   document.addEventListener("htmx:after:swap", () => {
     if (dialog.querySelector("[data-changed]")) changed = true;

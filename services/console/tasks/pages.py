@@ -27,7 +27,7 @@ async def parked_of(visit: Visit) -> dict[str, Section]:
 def is_own(visit: Visit, task: dict[str, object]) -> bool:
     """Whether the request to redrive this task is the agent's own."""
     redrive = task.get("redrive")
-    return isinstance(redrive, dict) and redrive["asked_by"] == visit.session.actor
+    return isinstance(redrive, dict) and redrive["asked_by"] == visit.session.person
 
 
 def task_router() -> APIRouter:

@@ -54,7 +54,7 @@ WORDS = {
     "reason": ("原因", "原因", "Reason"),
     "more": ("更多", "更多", "More"),
     "none": ("无", "無", "None"),
-    "service.catalog": ("目录", "目錄", "Catalog"),
-    "service.redemption": ("兑换", "兌換", "Redemption"),
-    "service.fulfillment": ("履约", "履約", "Fulfillment"),
+    "service.catalog": ("目录", "目錄", "catalog"),
+    "service.redemption": ("兑换", "兌換", "redemption"),
+    "service.fulfillment": ("履约", "履約", "fulfillment"),
 }

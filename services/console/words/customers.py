@@ -22,6 +22,7 @@ WORDS = {
     "customer.tier": ("等级", "等級", "Tier"),
     "customer.language": ("语言", "語言", "Language"),
     "customer.unknown": ("客户", "客戶", "Customer"),
+    "customer.data": ("客户资料", "客戶資料", "The customer's data"),
     "language.zh_hans": ("简体中文", "簡體中文", "Simplified Chinese"),
     "language.zh_hant": ("繁体中文", "繁體中文", "Traditional Chinese"),
     "language.en": ("英语", "英語", "English"),
@@ -64,7 +65,7 @@ WORDS = {
     "redemption.to_customer": ("返回客户页", "返回客戶頁", "Back to the customer"),
     "redemption.number": ("编号", "編號", "Number"),
     "redemption.campaign": ("活动", "活動", "Campaign"),
-    "line.times": ("{name} × {n}", "{name} × {n}", "{name} × {n}"),
+    "line.times": ("{name}\u00a0× {n}", "{name}\u00a0× {n}", "{name}\u00a0×\u00a0{n}"),
     "vouchers.title": ("电子券", "電子券", "Vouchers"),
     "vouchers.empty": ("没有电子券。", "沒有電子券。", "There are no vouchers."),
     "vouchers.what": ("电子券", "電子券", "Voucher"),
@@ -180,7 +181,7 @@ WORDS = {
     "cancel.done": (
         "{points} 积分已退还，回到原来的到期日。",
         "{points} 積分已退還，回到原來的到期日。",
-        "{points} points were given back, with the last days they had before.",
+        "{points} points were given back and keep their expiry dates.",
     ),
     "cancel.late.title": ("来不及取消", "來不及取消", "It is too late to cancel"),
     "cancel.late": (

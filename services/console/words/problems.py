@@ -1,21 +1,22 @@
 """Words for what goes wrong: said plainly, with what can be done about it."""
 
 WORDS = {
+    "silent.part": (
+        "{service}系统暂时没有应答，现在看不到{what}。",
+        "{service}系統暫時沒有應答，現在看不到{what}。",
+        "{what} cannot be shown just now: the {service} system does not answer.",
+    ),
     "silent.redemption": (
-        "兑换系统暂时没有应答，这里的客户资料、积分和兑换记录现在看不到。",
-        "兌換系統暫時沒有應答，這裡的客戶資料、積分和兌換記錄現在看不到。",
-        "The redemption system does not answer, so customer, points and redemptions cannot be shown just now.",
+        "兑换系统暂时没有应答。",
+        "兌換系統暫時沒有應答。",
+        "The redemption system does not answer just now.",
     ),
     "silent.fulfillment": (
-        "履约系统暂时没有应答，这里的电子券、包裹和通知现在看不到。",
-        "履約系統暫時沒有應答，這裡的電子券、包裹和通知現在看不到。",
-        "The fulfillment system does not answer, so vouchers, parcels and notices cannot be shown just now.",
+        "履约系统暂时没有应答。",
+        "履約系統暫時沒有應答。",
+        "The fulfillment system does not answer just now.",
     ),
-    "silent.catalog": (
-        "目录系统暂时没有应答，这里的内容现在看不到。",
-        "目錄系統暫時沒有應答，這裡的內容現在看不到。",
-        "The catalog does not answer, so this cannot be shown just now.",
-    ),
+    "silent.catalog": ("目录系统暂时没有应答。", "目錄系統暫時沒有應答。", "The catalog system does not answer just now."),
     "silent.heals": (
         "恢复后本页会自动补上。",
         "恢復後本頁會自動補上。",

@@ -39,7 +39,7 @@ async def test_what_comes_back_is_named_before_and_what_came_back_after(at: Desk
     await at.browser.sign_in("agent-1")
     before = (await at.browser.get(FORM, **EN)).text
     assert "4,200 points go back to the customer" in before
-    assert "Vacuum flask × 2" in before
+    assert "Vacuum flask\u00a0×\u00a02" in before
     answer = await at.browser.post(FORM, await filled(at), **EN)
     assert answer.status_code == 200
     assert "It is cancelled" in answer.text
@@ -129,7 +129,7 @@ async def test_what_has_gone_out_is_not_promised_back_and_partly_is_said_as_part
     await at.browser.sign_in("agent-1")
     before = (await at.browser.get(FORM, **EN)).text
     assert "4,200 points go back" in before
-    assert before.index("have gone out already and cannot") < before.index("Coffee voucher × 1")
+    assert before.index("have gone out already and cannot") < before.index("Coffee voucher\u00a0×\u00a01")
     after = (await at.browser.post(FORM, await filled(at), **EN)).text
     assert "Part of it is cancelled" in after
     assert "4,200 points were given back" in after
@@ -140,3 +140,12 @@ async def test_a_cancellation_that_was_decided_too_late_ends_as_too_late(at: Des
     whole |= {"state": "delivering"}
     await at.browser.sign_in("agent-1")
     assert "It is too late to cancel" in (await at.browser.get(f"{FORM}/outcome", **EN)).text
+
+
+async def test_what_cannot_be_cancelled_any_more_is_said_before_a_reason_is_asked_for(at: Desk) -> None:
+    whole = at.street.answers.by_path["redemption", "GET", f"/v1/redemptions/{GOODS}"][1]
+    whole |= {"state": "delivering", "cancellable": False}
+    await at.browser.sign_in("agent-1")
+    page = (await at.browser.get(FORM, **EN)).text
+    assert "It is too late to cancel" in page
+    assert 'name="reason"' not in page

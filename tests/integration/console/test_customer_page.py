@@ -71,7 +71,8 @@ async def test_the_page_holds_points_redemptions_parcels_vouchers_and_notices(at
     for said in [
         "王**", "C000001", "17,200", "1,200", "31 Dec 2026 soon 2,600", "30 Jun 2027 6,800",
         "2,600 points expire within 90 days",
-        "Vacuum flask × 2 20 Nov 2026, 10:30 4,200 On its way", "The parcel was sent and is on its way.", "number SE1234567890",
+        "Vacuum flask × 2 20 Nov 2026, 10:30 4,200 On its way", "The parcel was sent and is on its way.",
+        "number SE1234567890",
         "To be picked up by 6 Dec 2026 at the latest", "Coffee voucher CNY 30.00 31 Dec 2026 Can be used", "Parcel sent",
     ]:  # fmt: skip
         assert said in page, said
@@ -140,7 +141,7 @@ async def test_while_fulfillment_is_down_the_rest_is_shown_and_what_is_missing_i
     page = await at.browser.get(PAGE, **EN)
     assert page.status_code == 200
     assert "17,200" in page.text
-    assert page.text.count("The fulfillment system does not answer") == 3  # parcels, vouchers, notices
+    assert page.text.count("the fulfillment system does not answer") == 3  # parcels, vouchers, notices
     assert f'hx-get="{PAGE}/parts/parcels" hx-trigger="every 3s"' in page.text
     assert "Try again now" in page.text
     part = await at.browser.console.get(f"{PAGE}/parts/parcels", headers={"HX-Request": "true"})
@@ -169,7 +170,7 @@ async def test_while_redemption_is_down_parcels_can_be_read_out_and_finding_says
     page = await at.browser.get(PAGE, **EN)
     assert page.status_code == 200
     assert "The parcel was sent and is on its way." in page.text
-    assert page.text.count("The redemption system does not answer") == 3  # who, points, redemptions
+    assert page.text.count("the redemption system does not answer") == 3  # who, points, redemptions
     found = await at.browser.post("/customers", {"term": "C000001"}, **EN)
     assert found.status_code == 503
     assert "The redemption system does not answer" in found.text

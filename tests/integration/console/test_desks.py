@@ -81,7 +81,7 @@ async def test_when_fulfillment_is_silent_nobody_is_told_to_hand_anything_over(a
 
 def redrive(by: str) -> dict[str, object]:
     return {
-        "id": TASK, "reason": "gateway mended", "asked_by": f"staff:{by}", "asked_at": "2026-11-22T01:00:00+00:00",
+        "id": TASK, "reason": "gateway mended", "asked_by": by, "asked_at": "2026-11-22T01:00:00+00:00",
         "expires_at": "2026-11-23T01:00:00+00:00",
     }  # fmt: skip
 
@@ -141,7 +141,7 @@ async def test_a_service_that_is_down_hides_no_task_of_the_others(at: Desk) -> N
     await at.browser.sign_in("supervisor-1")
     page = (await at.browser.get("/tasks", **EN)).text
     assert "the gateway answered 503" in page
-    assert "The redemption system does not answer" in page
+    assert "the redemption system does not answer" in page
 
 
 @pytest.mark.proves("A3", "P4")
