@@ -32,7 +32,7 @@ class Issuer:
 
     def customer(self, subject: str = "customer-00001") -> dict[str, str]:
         """The header of a customer in the mobile app."""
-        scope = "catalog:read points:read redemptions:read redemptions:write vouchers:read"
+        scope = "catalog:read points:read profile:read profile:write redemptions:read redemptions:write vouchers:read"
         return bearer(self.token("customer", subject, scope=scope, client_id="mobile-app"))
 
     def staff(self, *roles: str, subject: str = "staff-1", **claims: Any) -> dict[str, str]:

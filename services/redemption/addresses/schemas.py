@@ -25,7 +25,7 @@ class AddressWish(BaseModel):
     street: Street
     postcode: Postcode | None = None
     label: Label | None = None
-    is_default: bool = False
+    is_default: bool = Field(default=False, strict=True)
 
 
 class AddressOut(BaseModel):

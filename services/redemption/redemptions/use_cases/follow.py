@@ -23,7 +23,7 @@ from services.redemption.parts import Parts
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import TASK_OF, Redemption, State
 from services.redemption.redemptions.store import LineRow
-from services.redemption.redemptions.use_cases.drive import DRIVER, follow_up
+from services.redemption.redemptions.use_cases.drive import DRIVER, WATCHED_EVERY, follow_up
 from services.redemption.redemptions.use_cases.outcomes import Known, take_reports
 from shared.failpoints import failpoint
 from shared.http_client import Refused
@@ -35,6 +35,7 @@ NO_MATTER_WHEN = datetime.min.replace(tzinfo=UTC)
 """Of e-vouchers alone no part is shown: the timeline says when they were handed out."""
 STRANDED_AFTER = timedelta(seconds=60)
 NOT_UNDERSTOOD = Again("the answer was not understood", after_seconds=60.0)
+LOOK_AGAIN = Again("still under way", after_seconds=WATCHED_EVERY.total_seconds())
 
 log = structlog.get_logger()
 
@@ -166,14 +167,12 @@ async def watch_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Aga
     reports = await parts.fulfillment.stand(found) if found else {}
     await failpoint("watch.after_call")
     await parts.database.run(lambda conn: take_reports(parts, conn, reports, DRIVER))
+    looked = [claim for claim in claims if claim.ref in reports or claim.ref not in found]
     async with parts.database.transaction() as conn:
-        fenced = await parts.tasks.finish(conn, [c for c in claims if c.ref in reports or c.ref not in found])
-        still = [r.id for r in (await store.read(conn, ids)).values() if r.state is State.DELIVERING]
-        now = await parts.clock.now(conn)
-        watched = TASK_OF[State.DELIVERING]
-        again = [c.ref for c in claims if c.id in fenced and c.ref in still]
-        await parts.tasks.add(conn, [follow_up(watched, ref, now) for ref in again if ref is not None])
-    return _not_done(claims, [c for c in claims if c.ref in reports or c.ref not in found], "watch")
+        still = {r.id for r in (await store.read(conn, ids)).values() if r.state is State.DELIVERING}
+        await parts.tasks.finish(conn, [claim for claim in looked if claim.ref not in still])
+        await parts.tasks.defer(conn, [(claim, LOOK_AGAIN) for claim in looked if claim.ref in still])
+    return _not_done(claims, looked, "watch")
 
 
 async def consume_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Again]:
