@@ -161,7 +161,7 @@ def _common(database: TestDatabase, service: str) -> dict[str, Any]:
     return {
         "database_url": SecretStr(database.url), "issuer": ISSUER, "audience": AUDIENCE, "jwks_url": "https://identity.test/keys",
         "token_url": "https://identity.test/token", "client_id": service, "client_secret": SecretStr("x"), "cursor_key": KEY,
-        "pool_size": 4,
+        "pool_size": 8,
     }  # fmt: skip
 
 
