@@ -16,16 +16,19 @@ import pytest
 import structlog
 
 from tests.support.canaries import Ears, hits, listening, tables_of
+from tests.support.fulfillment import ACTOR, by_courier, goods, wish
 from tests.support.routes import ROUTES, SERVICES, Route, Sample
-from tests.support.world import OWNER_NAME, OWNER_PHONE, World
+from tests.support.world import OWNER_CONTACT, OWNER_NAME, OWNER_PHONE, World
 
 pytestmark = pytest.mark.anyio
 
 SHOWS: Mapping[str, set[str]] = {
     "redemption POST /v1/customers/{customer_id}/unmasking": {"name", "phone"},
     "fulfillment GET /v1/vouchers/{voucher_id}/code": {"code"},
+    "fulfillment GET /v1/parcels/{parcel_id}/pickup-code": {"pickup"},
 }
 """The routes that are there to show it."""
+STREET = "金丝雀胡同七号一二零三室"
 NAME_SENT, PHONE_SENT = "鹦鹉学舌甲乙丙", "+8613977776601"
 SENT = {"name sent": NAME_SENT, "phone sent": PHONE_SENT}
 """What a caller writes where it does not belong."""
@@ -92,6 +95,22 @@ async def go_everywhere(walk: Walk) -> None:
         assert answer.status_code == 422, line
 
 
+async def send_a_parcel(world: World) -> None:
+    """By courier to the owner, as far as the courier's own number for it; the courier is told the address, nobody else is."""
+    to_the_owner = {**by_courier(street=STREET), "contact": OWNER_CONTACT}
+    asked = wish(goods(), subject=world.owner, customer_id=world.owner_id, delivery=to_the_owner)
+    body = {"actor": ACTOR, "items": [asked]}
+    accepted = await world.suite.tills.put("/internal/v1/fulfillments", json=body, headers=world.issuer.service())
+    assert accepted.json()["items"][0]["outcome"] == "accepted", accepted.text
+    with psycopg.connect(world.database("fulfillment").superuser_url, autocommit=True) as conn:
+        conn.execute("UPDATE tasks SET run_at = clock_timestamp() WHERE ref = %s AND state = 'ready'", [asked["id"]])
+        conn.execute("UPDATE tasks SET run_at = clock_timestamp() WHERE kind = 'dispatch' AND state = 'ready'")
+    await world.suite.drain()
+    path, agent = f"/v1/customers/{world.owner_id}/parcels", world.issuer.staff("agent")
+    parcels = (await world.suite.tills.get(path, headers=agent, params={"limit": 100})).json()["items"]
+    assert any(parcel["way"] == "courier" and parcel["tracking_number"] for parcel in parcels)
+
+
 async def fail_everywhere(walk: Walk) -> None:
     """Nothing can be put on record: each write breaks in the middle, and the error is logged with all that it carries."""
     for service in SERVICES:
@@ -115,7 +134,7 @@ async def fail_everywhere(walk: Walk) -> None:
 
 
 async def codes_of(world: World) -> dict[str, str]:
-    """The codes of the owner's vouchers."""
+    """The codes of the owner's vouchers, and of a parcel that waits for them."""
     headers = world.issuer.customer(world.owner)
     listed = await world.suite.tills.get("/v1/vouchers", headers=headers, params={"limit": 100})
     found = {}
@@ -123,6 +142,8 @@ async def codes_of(world: World) -> dict[str, str]:
         answer = await world.suite.tills.get(f"/v1/vouchers/{voucher['id']}/code", headers=headers)
         if answer.status_code == 200:  # of a used one it is shown no more
             found[f"code {number}"] = answer.json()["code"]
+    waiting = await world.suite.tills.get(f"/v1/parcels/{world.parcel_id}/pickup-code", headers=headers)
+    found["pickup code"] = waiting.json()["code"]
     return found
 
 
@@ -134,8 +155,9 @@ def kind_of(canary: str) -> str:
 async def test_whatever_is_done_to_a_customer_leaves_no_trace_of_who_they_are_or_of_their_codes(world: World) -> None:
     codes = await codes_of(world)
     assert len(codes) > 50 and world.code in codes.values()
-    walk, canaries = Walk(world), {"name": OWNER_NAME, "phone": OWNER_PHONE, **codes}
+    walk, canaries = Walk(world), {"name": OWNER_NAME, "phone": OWNER_PHONE, "street": STREET, **codes}
     with listening(*(world.app(service) for service in SERVICES)) as ears:
+        await send_a_parcel(world)
         await go_everywhere(walk)
         await world.suite.drain()
         await fail_everywhere(walk)

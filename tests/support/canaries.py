@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,5 +97,15 @@ def forms_of(canary: str) -> set[str]:
 def hits(places: Mapping[str, str], canaries: Mapping[str, str]) -> set[tuple[str, str]]:
     """(place, name of the canary) wherever one sings."""
     return {
-        (place, name) for place, text in places.items() for name, c in canaries.items() if any(f in text for f in forms_of(c))
+        (place, name)
+        for place, text in places.items()
+        for name, c in canaries.items()
+        if any(_in(f, text) for f in forms_of(c))
     }
+
+
+def _in(form: str, text: str) -> bool:
+    """Whether it stands there; a short number only by itself, since any would stand somewhere inside of long ones."""
+    if form not in text or len(form) > 8 or not form.isdecimal():
+        return form in text
+    return re.search(rf"(?<![0-9A-Fa-f.]){form}(?![0-9A-Fa-f])", text) is not None

@@ -15,6 +15,8 @@ import psycopg
 from fastapi import FastAPI
 
 from services.catalog.campaigns.domain import offer_id
+from services.redemption.addresses.domain import Place
+from services.redemption.addresses.sealing import seal_place
 from tests.support.catalog import CAMPAIGN, batch_row, campaign_row, merchant_row, reward_row, row, workbook_cells
 from tests.support.fulfillment import ACTOR, branch, goods, know_merchants, to_branch, wish
 from tests.support.postgres import TestDatabase
@@ -28,8 +30,10 @@ CUSTOMER_SCOPES = (
 )  # fmt: skip
 TILL_SCOPES = ("vouchers:verify", "vouchers:use")
 UNPUBLISHED = 60
+CANCELLABLE = 60
 OWNER_NAME, OWNER_PHONE = "金丝雀甲", "+8613988887701"
 """Of the owner alone: whatever shows or keeps them in plain is seen."""
+OWNER_CONTACT = {"name": OWNER_NAME, "phone": OWNER_PHONE, "language": "zh_hans"}
 PICKUPS = 100
 _campaigns = itertools.count(1)
 
@@ -54,6 +58,7 @@ class World:
     """The request number of a use at M001, T01."""
     parcel_id: str
     """Of a parcel that lies ready at the branch B001 and that nobody collects."""
+    _cancellable: Iterator[str] = field(repr=False)
     _codes: Iterator[str] = field(repr=False)
     _pickups: Iterator[tuple[str, str]] = field(repr=False)
     _unpublished: Iterator[str] = field(repr=False)
@@ -80,6 +85,26 @@ class World:
     def next_pickup(self) -> tuple[str, str]:
         """A parcel that lies ready at B001, and its code."""
         return next(self._pickups)
+
+    def next_cancellable(self) -> str:
+        """A redemption of the owner's that nobody has handed out, or will."""
+        return next(self._cancellable)
+
+    def an_address(self) -> str:
+        """The id of an address in the owner's book, in the place of the one before."""
+        data, address_id = self.suite.redemption.state.parts.personal_data, uuid.uuid4()
+        place = Place("样例", "+8613800000000", "广东省", "深圳市", "南山区", "科技路 1 号", None, None)
+        with psycopg.connect(self.database("redemption").superuser_url) as conn:
+            row = conn.execute("SELECT data_key FROM customers WHERE id = %s", [self.owner_id]).fetchone()
+            assert row is not None
+            sealed = seal_place(data, uuid.UUID(self.owner_id), row[0], address_id, place)
+            conn.execute("DELETE FROM customer_addresses WHERE customer_id = %s AND place = 20", [self.owner_id])
+            conn.execute(
+                "INSERT INTO customer_addresses (id, customer_id, place, sealed, is_default, created_at, changed_at) "
+                "VALUES (%s, %s, 20, %s, false, now(), now())",
+                [address_id, self.owner_id, sealed],
+            )
+        return str(address_id)
 
     def next_unpublished(self) -> str:
         """The code of a campaign whose first version is loaded and was never put in force."""
@@ -212,6 +237,7 @@ async def running_world(database_of: Callable[[str], TestDatabase], issuer: Issu
         assert used.status_code == 200, used.text
         voucher_id, code = codes.pop()
         pickups = await _pickups(suite, owner)
+        cancellable = [await _confirmed(suite, owner) for _ in range(CANCELLABLE)]  # after the last time that workers ran
         yield World(
             suite=suite,
             owner=owner,
@@ -223,11 +249,20 @@ async def running_world(database_of: Callable[[str], TestDatabase], issuer: Issu
             code=code,
             use=use,
             parcel_id=pickups.pop()[0],
+            _cancellable=iter(cancellable),
             _codes=iter([code for _, code in codes]),
             _pickups=iter(pickups),
             _unpublished=iter([await _load(suite, number) for number in range(UNPUBLISHED)]),
             _databases=databases,
         )
+
+
+async def _confirmed(suite: Suite, owner: str) -> str:
+    """A redemption that is confirmed, and that no worker looks at any more."""
+    redeemed = await suite.redeem(owner)
+    assert redeemed.status_code == 201, redeemed.text
+    found: str = redeemed.json()["id"]
+    return found
 
 
 async def _pickups(suite: Suite, owner: str) -> list[tuple[str, str]]:
@@ -236,8 +271,9 @@ async def _pickups(suite: Suite, owner: str) -> list[tuple[str, str]]:
     written = await tills.put("/v1/branches", json={"items": [branch()]}, headers=issuer.service("bank-feeds", "feeds:write"))
     assert written.status_code == 200, written.text
     customer_id = (await suite.me(owner))["customer_id"]
+    delivery = {**to_branch(), "contact": OWNER_CONTACT}
     for _ in range(PICKUPS // 50):
-        wishes = [wish(goods(), subject=owner, customer_id=customer_id, delivery=to_branch()) for _ in range(50)]
+        wishes = [wish(goods(), subject=owner, customer_id=customer_id, delivery=delivery) for _ in range(50)]
         body = {"actor": ACTOR, "items": wishes}
         accepted = await tills.put("/internal/v1/fulfillments", json=body, headers=issuer.service())
         assert accepted.status_code == 200, accepted.text
