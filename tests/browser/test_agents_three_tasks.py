@@ -132,6 +132,7 @@ def test_without_javascript_the_same_three_tasks_can_be_done(plain_window: Windo
     desk.speak("en")
     desk.sign_in("agent-2")
     wrong = shop.redeem(customer.subject, "courier")
+    shop.parcel_of(customer.subject, wrong["id"], "preparing")
     desk.page.get_by_label(desk.t("search.label")).fill(customer.number)
     desk.page.get_by_role("button", name=desk.t("search.button")).click()
     expect(desk.page.locator("article .say").first).to_have_text(desk.t("parcels.say.courier.preparing"))

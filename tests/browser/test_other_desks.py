@@ -51,7 +51,7 @@ def park_a_task(machine: Machine, redemption_id: str) -> None:
         def park() -> bool:
             done = conn.execute(
                 "UPDATE tasks SET state = 'parked', last_error = 'made by a test', changed_at = now()"
-                " WHERE ref = %s AND state = 'ready'",
+                " WHERE ref = %s AND state = 'ready' AND lease_until IS NULL",
                 [redemption_id],
             )
             return done.rowcount == 1
