@@ -94,7 +94,7 @@ def _hand_in_branches(file: Path, content: bytes) -> None:
     except Refused as refused:
         _table(("field", "what is wrong"), [(error.get("field"), error["detail"]) for error in refused.errors])
         raise
-    counts = ", ".join(f"{done[name]:,} {name}" for name in ("added", "changed", "unchanged"))
+    counts = f"{done['taken']:,} taken"
     typer.echo(f"{file.name} is taken in: {counts}.")
 
 

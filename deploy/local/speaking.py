@@ -119,7 +119,7 @@ class Speaker:
         return answer.json(), answer.headers.get("idempotency-replayed") == "true"
 
     async def write_branches(self, items: list[dict[str, Any]]) -> dict[str, Any]:
-        """Add or change branches: how many were added, changed and as before. Raises Refused with errors by field."""
+        """Add or change branches: how many were taken. Raises Refused with errors by field."""
         found: dict[str, Any] = (await self.call("PUT", "fulfillment", "/v1/branches", who=FEEDS, json={"items": items})).json()
         return found
 

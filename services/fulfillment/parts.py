@@ -11,8 +11,8 @@ from services.fulfillment.branches.domain import Pace
 from services.fulfillment.branches.use_cases import Branches
 from services.fulfillment.carriers.signatures import CarrierSignatures
 from services.fulfillment.carriers.use_cases import CarrierEvents
-from services.fulfillment.fulfillments.cancelling import Cancelling
-from services.fulfillment.fulfillments.domain import Outcome, Wish
+from services.fulfillment.fulfillments.cancelling import Cancellation, Cancelling
+from services.fulfillment.fulfillments.domain import Outcome, Stopped, Wish
 from services.fulfillment.fulfillments.reporting import Reporting
 from services.fulfillment.fulfillments.use_cases import Fulfillments
 from services.fulfillment.merchants.use_cases import Mirror
@@ -24,7 +24,7 @@ from services.fulfillment.neighbours.redemption import RedemptionOutcomes
 from services.fulfillment.notices.use_cases import Notices
 from services.fulfillment.parcels.changes import Changing
 from services.fulfillment.parcels.contacts import Contacts, ContactSafe
-from services.fulfillment.parcels.counter import Counter
+from services.fulfillment.parcels.counter import Counter, Deed, serve
 from services.fulfillment.parcels.dispatching import Dispatching
 from services.fulfillment.parcels.packing import Packing, Timing
 from services.fulfillment.parcels.pickup_codes import PickupCodeSafe
@@ -64,11 +64,12 @@ class Parts:
     lanes: Lanes
     requests: Requests
     mirror: Mirror
-    cancelling: Cancelling
+    cancelling: Batcher[Cancellation, Stopped]
     reporting: Reporting
     dispatching: Dispatching
     parcels: Parcels
     counter: Counter
+    at_counter: Batcher[Deed, None]
     waiting: Waiting
     branches: Branches
     carrier_events: CarrierEvents
@@ -90,6 +91,8 @@ class Parts:
         """Finish what is in hand and let go of the database and the network."""
         await self.lanes.close()
         await self.accepting.close()
+        await self.cancelling.close()
+        await self.at_counter.close()
         for client in self.clients:
             await client.aclose()
         await self.database.dispose()
@@ -169,11 +172,12 @@ def _parcels(ground: _Ground, to_courier: httpx.AsyncClient, to_gateway: httpx.A
     return {
         "fulfillments": fulfillments,
         "accepting": Batcher(fulfillments.accept, name="accept fulfillments"),
-        "cancelling": Cancelling(*common, changing),
+        "cancelling": Batcher(Cancelling(*common, changing).cancel, name="cancel fulfillments"),
         "reporting": Reporting(ground.database, tasks, redemption),
         "dispatching": Dispatching(*timed, tasks, changing, contacts, courier),
         "parcels": Parcels(ground.database, contacts, codes),
         "counter": Counter(*common, changing, codes, pickup_days=settings.pickup_days, timezone=zone),
+        "at_counter": Batcher(serve, size_max=1, name="serve at the counter"),
         "waiting": Waiting(*common, tasks, changing, reminder_days=settings.reminder_days, timezone=zone),
         "branches": Branches(*common, pace, zone),
         "carrier_events": events,

@@ -42,7 +42,7 @@ async def order(scene: Scene) -> None:
     teller = scene.teller
     teller.chapter("Goods: six customers order them to their home or to a branch, and one changes their mind")
     receipt = await scene.speaker.write_branches(read_branches(scene.files[BRANCHES]))
-    teller.expect("New branches", receipt["added"], BRANCHES_MAX)
+    teller.expect("Branches", receipt["taken"], BRANCHES_MAX)
     teller.line(f"branches: {BRANCHES} is handed in, {BRANCHES_MAX} branches; {BRANCH} is 陆家嘴支行 (Lujiazui Branch)")
     for who in BY_COURIER:
         await _keep_address(scene, who)

@@ -55,11 +55,9 @@ class BranchesBody(Strict):
 
 
 class WrittenView(BaseModel):
-    """How many branches were new, how many changed, and how many were so already."""
+    """How many branches were taken; the same list again is answered alike."""
 
-    added: int
-    changed: int
-    unchanged: int
+    taken: int
 
 
 class PlaceView(BaseModel):

@@ -1,7 +1,6 @@
 """Keeping the list of branches, and telling where a parcel can be collected and by when."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,15 +14,6 @@ from shared.clock import Clock, bank_day
 from shared.database import Database
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What became of a list: how many branches were new, changed, and as they were."""
-
-    added: int
-    changed: int
-    unchanged: int
-
-
 class Branches:
     """The use cases of branches."""
 
@@ -34,19 +24,17 @@ class Branches:
         self._pace = pace
         self._timezone = timezone
 
-    async def write(self, listed: Sequence[Branch], actor: Actor) -> Written:
+    async def write(self, listed: Sequence[Branch], actor: Actor) -> None:
         """Add and change branches, all in one commit. Those that are not listed stay as they are; the same again is nothing."""
 
-        async def work(conn: AsyncConnection) -> Written:
+        async def work(conn: AsyncConnection) -> None:
             known = await store.lock(conn, [branch.code for branch in listed])
             now = await self._clock.now(conn)
             different = [branch for branch in listed if known.get(branch.code) != branch]
             await store.write(conn, now, different)
             await self._audit.record(conn, now, [_written(known.get(one.code), one, actor) for one in different])
-            added = sum(branch.code not in known for branch in different)
-            return Written(added, len(different) - added, len(listed) - len(different))
 
-        return await self._database.run(work)
+        await self._database.run(work)
 
     async def list_open(self) -> list[tuple[Branch, date]]:
         """The branches at which parcels can be collected, each with the day by which one asked for now can be ready."""

@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from services.fulfillment.answers import json_answer
-from services.fulfillment.fulfillments.cancelling import Cancelling
-from services.fulfillment.fulfillments.domain import ITEMS_MAX, Outcome, Wish
+from services.fulfillment.fulfillments.cancelling import Cancellation
+from services.fulfillment.fulfillments.domain import ITEMS_MAX, Outcome, Stopped, Wish
 from services.fulfillment.fulfillments.schemas import (
     CancellationsBody,
     CancellationsView,
@@ -29,7 +29,9 @@ BODY_BYTES_MAX = 8 * 1024 * 1024
 """64 items of ten lines, each with its terms in three languages."""
 
 
-def fulfillment_router(accepting: Batcher[Wish, Outcome], fulfillments: Fulfillments, cancelling: Cancelling) -> APIRouter:
+def fulfillment_router(
+    accepting: Batcher[Wish, Outcome], fulfillments: Fulfillments, cancelling: Batcher[Cancellation, Stopped]
+) -> APIRouter:
     """The routes."""
     router = new_router()
 
@@ -43,7 +45,8 @@ def fulfillment_router(accepting: Batcher[Wish, Outcome], fulfillments: Fulfillm
     @router.put("/internal/v1/fulfillments/cancellations", responses={200: {"model": CancellationsView}})
     async def cancel(body: CancellationsBody, who: Internal) -> Response:
         """Stop what has not left. One that comes before its creation stops it. Sending again is the same request."""
-        stopped = await cancelling.cancel([item.id for item in body.items], body.actor.as_actor(who))
+        actor = body.actor.as_actor(who)
+        stopped = await asyncio.gather(*(cancelling.submit(Cancellation(item.id, actor)) for item in body.items))
         return json_answer(CancellationsView(items=[StoppedView.of(one) for one in stopped]))
 
     @router.get("/internal/v1/fulfillments", responses={200: {"model": FulfillmentPage}})

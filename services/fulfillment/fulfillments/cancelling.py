@@ -4,7 +4,8 @@ What comes before its creation leaves a tombstone in the header, and the late cr
 acceptance, and are not taken back here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +21,14 @@ from shared.database import Database
 from shared.failpoints import failpoint
 
 
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """That a redemption is cancelled, and on whose behalf."""
+
+    id: UUID
+    actor: Actor
+
+
 class Cancelling:
     """The use case of cancellations."""
 
@@ -29,34 +38,34 @@ class Cancelling:
         self._audit = audit
         self._changing = changing
 
-    async def cancel(self, ids: Sequence[UUID], actor: Actor) -> list[Stopped]:
+    async def cancel(self, asked: Sequence[Cancellation]) -> list[Stopped]:
         """Stop whatever has not left, all of it in one commit. The same however often it is asked, and in whatever order.
 
-        Answers in the order of `ids`: cancelled, partly (some lines are handed out all the same), or too_late.
+        Answers in the order of what was asked: cancelled, partly (some lines are handed out all the same), or too_late.
         """
-
-        async def work(conn: AsyncConnection) -> dict[UUID, Stopped]:
-            return await self._cancel(conn, ids, actor)
-
-        found = await self._database.run(work)
+        actors: dict[UUID, Actor] = {}
+        for one in asked:
+            actors.setdefault(one.id, one.actor)
+        async with self._database.transaction() as conn:
+            found = await self._cancel(conn, actors)
+            await failpoint("cancel.before_commit")
         await failpoint("cancel.after_commit")
-        return [found[one] for one in ids]
+        return [found[one.id] for one in asked]
 
-    async def _cancel(self, conn: AsyncConnection, ids: Sequence[UUID], actor: Actor) -> dict[UUID, Stopped]:
+    async def _cancel(self, conn: AsyncConnection, actors: Mapping[UUID, Actor]) -> dict[UUID, Stopped]:
         now = await self._clock.now(conn)
-        tombstones = await store.leave_tombstones(conn, now, ids)
-        await self._audit.record(conn, now, [_never_came(one, actor) for one in sorted(tombstones)])
-        known = set(ids) - tombstones
+        tombstones = await store.leave_tombstones(conn, now, actors)
+        await self._audit.record(conn, now, [_never_came(one, actors[one]) for one in sorted(tombstones)])
+        known = set(actors) - tombstones
         if known:
             locked = await parcels.lock_of(conn, known)
             changes = [
-                Change(parcel.id, ParcelState.CANCELLED, actor)
+                Change(parcel.id, ParcelState.CANCELLED, actors[parcel.fulfillment_id])
                 for parcel in locked.values()
                 if parcel.state is ParcelState.PREPARING
             ]
             await self._changing.apply(conn, await self._clock.now(conn), locked, changes)
-        listed = await store.some(conn, set(ids))
-        await failpoint("cancel.before_commit")
+        listed = await store.some(conn, actors)
         return {one.id: stopped(one) for one in listed}
 
 

@@ -1,13 +1,14 @@
 """Parcels over HTTP: customers see their own, staff see anybody's without contacts, the counter confirms its branch's."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from services.fulfillment.answers import json_answer
-from services.fulfillment.parcels.counter import Counter
+from services.fulfillment.parcels.counter import Counter, Deed
 from services.fulfillment.parcels.domain import ParcelState, TooManyAttempts
 from services.fulfillment.parcels.pickup_codes import grouped
 from services.fulfillment.parcels.schemas import HandoverBody, ParcelsView, ParcelView, PickupCodeView
@@ -17,6 +18,7 @@ from services.fulfillment.vouchers.qr import qr_svg
 from shared.answers import refusal_answer
 from shared.app import new_router
 from shared.audit import Actor
+from shared.batcher import Batcher
 from shared.identity import Principal, allow, customers, staff
 from shared.paging import LIMIT_DEFAULT, LIMIT_MAX, Cursors
 
@@ -30,11 +32,12 @@ BranchCode = Annotated[str, Path(min_length=1, max_length=64)]
 PickupState = Literal["preparing", "in_transfer", "ready", "collected", "returned", "cancelled"]
 
 
-def parcel_router(parcels: Parcels, counter: Counter, cursors: Cursors) -> APIRouter:
+def parcel_router(parcels: Parcels, counter: Counter, at_counter: Batcher[Deed, None], cursors: Cursors) -> APIRouter:
     """The routes."""
     router = new_router()
     _reading_routes(router, parcels, cursors)
-    _counter_routes(router, parcels, counter, cursors)
+    _branch_route(router, parcels, cursors)
+    _counter_routes(router, parcels, counter, at_counter)
     return router
 
 
@@ -70,7 +73,7 @@ def _reading_routes(router: APIRouter, parcels: Parcels, cursors: Cursors) -> No
         return json_answer(PickupCodeView(code=grouped(code), qr_svg=qr_svg(code)))
 
 
-def _counter_routes(router: APIRouter, parcels: Parcels, counter: Counter, cursors: Cursors) -> None:
+def _branch_route(router: APIRouter, parcels: Parcels, cursors: Cursors) -> None:
     @router.get("/v1/branches/{code}/pickups", responses={200: {"model": ParcelsView}})
     async def list_pickups(
         who: AtCounter,
@@ -85,10 +88,13 @@ def _counter_routes(router: APIRouter, parcels: Parcels, counter: Counter, curso
         found = await parcels.list_at(code, who.branch, wanted, _before(cursors, scope, cursor), limit + 1)
         return _page(found, limit, cursors, scope)
 
+
+def _counter_routes(router: APIRouter, parcels: Parcels, counter: Counter, at_counter: Batcher[Deed, None]) -> None:
     @router.put("/v1/parcels/{parcel_id}/arrival", responses={200: {"model": ParcelView}, 409: {}})
     async def take_in_parcel(who: AtCounter, parcel_id: UUID) -> Response:
         """A parcel arrived at the caller's branch: the customer gets a code and is told. Again changes nothing."""
-        await counter.take_in(parcel_id, who.branch, Actor.of(who, reason="arrived at the branch"))
+        actor = Actor.of(who, reason="arrived at the branch")
+        await at_counter.submit(partial(counter.take_in, parcel_id, who.branch, actor))
         return json_answer(ParcelView.of(await parcels.show(parcel_id, None)))
 
     @router.put("/v1/parcels/{parcel_id}/handover", responses={200: {"model": ParcelView}, 409: {}, 429: {}})
@@ -96,7 +102,7 @@ def _counter_routes(router: APIRouter, parcels: Parcels, counter: Counter, curso
         """Hand a parcel over for its code. Again with the code changes nothing; five wrong ones in ten minutes are enough."""
         actor = Actor.of(who, reason="handed over at the counter")
         try:
-            await counter.hand_over(parcel_id, who.branch, body.code.get_secret_value(), actor)
+            await at_counter.submit(partial(counter.hand_over, parcel_id, who.branch, body.code.get_secret_value(), actor))
         except TooManyAttempts as error:
             refusal = refusal_answer(request, error)
             assert refusal is not None

@@ -2,20 +2,30 @@
 
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.fulfillment import Fulfillment, branch, texts
+from tests.support.postgres import TestDatabase
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.proves("F2", "G46")
-async def test_branches_are_added_changed_and_closed_and_the_same_list_again_is_nothing(fulfillment: Fulfillment) -> None:
-    first = await fulfillment.write_branches(branch("B001"), branch("B002"))
-    assert first.json() == {"added": 2, "changed": 0, "unchanged": 0}
-    assert (await fulfillment.write_branches(branch("B001"), branch("B002"))).json()["unchanged"] == 2
-    closed = await fulfillment.write_branches(branch("B002", open=False), branch("B003"))
-    assert closed.json() == {"added": 1, "changed": 1, "unchanged": 0}
+async def test_branches_are_added_changed_and_closed_and_the_same_list_again_is_nothing(
+    fulfillment: Fulfillment, fulfillment_database: TestDatabase
+) -> None:
+    for _ in range(2):
+        assert (await fulfillment.write_branches(branch("B001"), branch("B002"))).json() == {"taken": 2}
+    assert (await fulfillment.write_branches(branch("B002", open=False), branch("B003"))).json() == {"taken": 2}
+    with psycopg.connect(fulfillment_database.superuser_url) as conn:
+        found = conn.execute("SELECT action, subject, actor FROM audit_entries ORDER BY id").fetchall()
+    assert found == [
+        ("branch.added", "branch:B001", "service:bank-feeds"),
+        ("branch.added", "branch:B002", "service:bank-feeds"),
+        ("branch.changed", "branch:B002", "service:bank-feeds"),
+        ("branch.added", "branch:B003", "service:bank-feeds"),
+    ]
     listed = await fulfillment.get("/v1/branches", fulfillment.issuer.customer())
     assert [one["code"] for one in listed.json()["items"]] == ["B001", "B003"], "one that is not listed stays as it is"
     every = await fulfillment.get("/internal/v1/branches", fulfillment.issuer.service())

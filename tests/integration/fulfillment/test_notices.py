@@ -190,7 +190,7 @@ async def test_a_pickup_is_told_of_with_time_and_place_and_no_code_or_contact_st
     written = await road.depot.fulfillment.client.put(
         "/v1/branches", json=branches, headers=issuer.service("bank-feeds", "feeds:write")
     )
-    assert written.json() == {"added": 12, "changed": 0, "unchanged": 0}
+    assert written.json() == {"taken": 12}
     code = await road.depot.code(await road.depot.ready())
     [(last_day,)] = road.depot.rows("SELECT ready_until FROM parcels")
     for days, kind in ((12, PICKUP_REMINDERS), (20, PICKUP_EXPIRY)):
