@@ -23,33 +23,59 @@ def three(zh_hans: str, zh_hant: str, en: str) -> dict[str, str]:
     return {"zh_hans": zh_hans, "zh_hant": zh_hant, "en": en}
 
 
+AT = "2026-11-20T02:30:00+00:00"
+
+
+def line(number: int, code: str, name: str, quantity: int, points: int) -> dict[str, Any]:
+    return {
+        "number": number, "offer_id": TASK, "offer_version": 1, "reward": {"code": code, "name": name}, "quantity": quantity,
+        "unit_points": points // quantity, "points": points,
+    }  # fmt: skip
+
+
+FLASKS, COFFEE = line(1, "FLASK", NAMES["en"], 2, 4200), line(2, "CAFE", CAFE["en"], 1, 900)
+
+
+def redemption(one_id: str, state: str, words: str, *lines: dict[str, Any], cancellable: bool = False) -> dict[str, Any]:
+    return {
+        "id": one_id, "customer_id": CUSTOMER, "mode": "points", "state": state, "state_words": words,
+        "campaign": "AUTUMN-2026",
+        "price_points": sum(each["points"] for each in lines), "lines": list(lines), "cancellable": cancellable,
+        "accepted_at": AT, "changed_at": AT,
+    }  # fmt: skip
+
+
+def part(way: str, state: str, *lines: int) -> dict[str, Any]:
+    return {"way": way, "state": state, "lines": list(lines), "carrier": None, "tracking_number": None, "ready_until": None}
+
+
 class Answers:
-    """What the made-up services answer, in the shape that their OpenAPI documents give; tests change it."""
+    """What the made-up services answer; tests change it. A test holds it to the services' OpenAPI documents."""
 
     def __init__(self) -> None:
         self.by_path: dict[tuple[str, str, str], Any] = {}
+        self.redemptions = [
+            redemption(GOODS, "delivering", "On its way", FLASKS, cancellable=True),
+            redemption(DONE, "fulfilled", "Handed out", COFFEE),
+        ]
         base = f"/v1/customers/{CUSTOMER}"
+        self._customer(base)
+        self._redemptions(base)
+        self._parcels(base)
+        self._wallet(base)
+        self._desks()
+
+    def _customer(self, base: str) -> None:
         person = {
             "customer_id": CUSTOMER, "customer_number": "C000001", "tier": "gold", "language": "zh_hans", "name": "王**",
             "phone": "+86 138****0001",
         }  # fmt: skip
-        at = "2026-11-20T02:30:00+00:00"
-        lines = [{"number": 1, "reward": {"code": "FLASK", "name": NAMES["en"]}, "quantity": 2, "points": 4200}]
-        other = [{"number": 1, "reward": {"code": "CAFE", "name": CAFE["en"]}, "quantity": 1, "points": 900}]
-        self.redemptions = [
-            {"id": GOODS, "state": "delivering", "state_words": "On its way", "campaign": "AUTUMN-2026", "price_points": 4200,
-             "lines": lines, "accepted_at": at, "changed_at": at, "cancellable": True},
-            {"id": DONE, "state": "fulfilled", "state_words": "Handed out", "campaign": "AUTUMN-2026", "price_points": 900,
-             "lines": other, "accepted_at": "2026-10-02T06:00:00+00:00", "changed_at": at,
-             "cancellable": False},
-        ]  # fmt: skip
-        timeline = [
-            {"at": at, "kind": "accepted", "actor": "customer", "words": "Received; 4200 points were set aside."},
-            {"at": at, "kind": "confirmed", "actor": "system", "words": "The redemption is confirmed; 4200 points were spent."},
-        ]  # fmt: skip
         self.set("redemption", "POST", "/v1/customers/search", {"items": [person], "more": False})
         self.set("redemption", "GET", base, person)
-        self.set("redemption", "POST", f"{base}/unmasking", {**person, "name": "王样例", "phone": "+8613800000001"})
+        self.set("redemption", "POST", f"{base}/unmasking", {
+            "customer_id": CUSTOMER, "customer_number": "C000001", "name": "王样例", "phone": "+8613800000001",
+            "shown_until": AT,
+        })  # fmt: skip
         self.set("redemption", "GET", f"{base}/points", {
             "customer_id": CUSTOMER, "state": "active", "state_until": None, "balance": 18400, "held": 1200, "available": 17200,
             "expiring_soon": [{"expires_on": "2026-12-31", "points": 2600}],
@@ -58,58 +84,75 @@ class Answers:
             {"expires_on": "2026-12-31", "points": 2600, "held": 1200}, {"expires_on": "2027-06-30", "points": 6800, "held": 0},
             {"expires_on": "2028-12-31", "points": 9000, "held": 0},
         ]})  # fmt: skip
-        self.set("redemption", "GET", f"{base}/redemptions", {"items": self.redemptions, "next": None})
-        self.set("redemption", "GET", f"/v1/redemptions/{GOODS}", {
-            **self.redemptions[0], "timeline": timeline, "delivery": None, "returns": [],
-        })  # fmt: skip
-        self.set("redemption", "POST", f"/v1/redemptions/{GOODS}/cancellation", {**self.redemptions[0], "state": "cancelled"})
-        self.set("redemption", "GET", "/internal/v1/breaks", {"items": [
-            {"id": TASK, "service": "redemption", "kind": "balance-differs", "subject": "account:7",
-             "detail": "posted 5, lots 4", "owner": "ledger",
-             "first_seen_at": at, "last_seen_at": at, "ended_at": None, "age_seconds": 97_200},
-        ], "next": None, "last_good_run_at": at})  # fmt: skip
-        self._fulfillment(base, at)
-        parked = {"id": TASK, "kind": "notify", "ref": PARCEL, "failures": 7, "last_error": "the gateway answered 503",
-                  "parked_at": at, "redrive": None}  # fmt: skip
-        for service in ("catalog", "redemption", "fulfillment"):
-            self.set(
-                service, "GET", "/internal/v1/tasks", {"counts": [], "parked": [parked] if service == "fulfillment" else []}
-            )
-            self.set(service, "POST", f"/internal/v1/tasks/{TASK}/redrive", {}, 201)
-            self.set(service, "POST", f"/internal/v1/tasks/{TASK}/redrive/approval", {})
 
-    def _fulfillment(self, base: str, at: str) -> None:
-        contents = [{"line": 1, "quantity": 2, "reward": {"code": "FLASK", "names": NAMES}}]
+    def _redemptions(self, base: str) -> None:
+        timeline = [
+            {"at": AT, "kind": "accepted", "actor": "customer", "words": "Received; 4200 points were set aside."},
+            {"at": AT, "kind": "confirmed", "actor": "system", "words": "The redemption is confirmed; 4200 points were spent."},
+        ]
+        whole = {**self.redemptions[0], "timeline": timeline, "delivery": None, "returns": []}
+        self.set("redemption", "GET", f"{base}/redemptions", {"items": self.redemptions, "next": None})
+        self.set("redemption", "GET", f"/v1/redemptions/{GOODS}", whole)
+        self.set("redemption", "POST", f"/v1/redemptions/{GOODS}/cancellation", {**whole, "state": "cancelled"})
+        self.set("redemption", "GET", "/internal/v1/breaks", {"items": [{
+            "id": TASK, "service": "redemption", "kind": "balance-differs", "subject": "account:7",
+            "detail": "posted 5, lots 4",
+            "owner": "ledger", "first_seen_at": AT, "last_seen_at": AT, "ended_at": None, "age_seconds": 97_200,
+        }], "next": None, "last_good_run_at": AT})  # fmt: skip
+
+    def _parcels(self, base: str) -> None:
+        made = three("正在备货。", "正在備貨。", "It is being made ready.")
         events = [
-            {"at": at, "place": None, "words": three("正在备货。", "正在備貨。", "It is being made ready.")},
-            {"at": "2026-11-21T01:10:00+00:00", "place": "Hangzhou", "words": COLLECTED},
-        ]  # fmt: skip
+            {"at": AT, "kind": "preparing", "place": None, "words": made},
+            {"at": "2026-11-21T01:10:00+00:00", "kind": "picked_up", "place": "Hangzhou", "words": COLLECTED},
+        ]
         parcel = {
             "id": PARCEL, "fulfillment_id": GOODS, "way": "courier", "state": "dispatched",
-            "state_words": three("已寄出", "已寄出", "On its way"), "contents": contents, "carrier": "sandbox-express",
-            "tracking_number": "SE1234567890", "branch": None, "ready_until": None, "expected_on": None,
-            "state_at": at, "accepted_at": at, "recipient": {"name": "王**", "district": "West Lake"}, "events": events,
+            "state_words": three("已寄出", "已寄出", "On its way"), "state_at": AT, "accepted_at": AT,
+            "contents": [{"line": 1, "quantity": 2, "reward": {"code": "FLASK", "names": NAMES}}],
+            "recipient": {"name": "王**", "district": "West Lake"}, "carrier": "sandbox-express",
+            "tracking_number": "SE1234567890", "branch": None, "expected_on": None, "ready_until": None, "events": events,
         }  # fmt: skip
         ready = {
             **parcel, "id": READY, "way": "pickup", "state": "ready", "carrier": None, "tracking_number": None,
-            "branch": BRANCH, "ready_until": "2026-12-06",
-            "state_words": three("可领取", "可領取", "Ready"),
+            "branch": BRANCH,
+            "ready_until": "2026-12-06", "state_words": three("可领取", "可領取", "Ready"),
         }  # fmt: skip
         self.set("fulfillment", "GET", f"{base}/parcels", {"items": [parcel, ready], "next": None})
-        self.set("fulfillment", "GET", f"{base}/vouchers", {"items": [{
-            "id": TASK, "state": "issued", "state_words": three("可使用", "可使用", "Can be used"),
-            "reward": {"code": "CAFE", "names": CAFE}, "face_value": {"amount_minor": 3000, "currency": "CNY"},
-            "issued_at": at, "expires_at": "2026-12-31T16:00:00+00:00", "used_at": None,
-        }], "next": None})  # fmt: skip
-        self.set("fulfillment", "GET", f"{base}/notices", {"items": [{
-            "id": TASK, "kind": "parcel_dispatched", "state": "sent", "requested_at": at, "text": "您的包裹已寄出。",
-        }], "next": None})  # fmt: skip
         for state in ("in_transfer", "ready", "collected"):
-            self.set(
-                "fulfillment", "GET", f"/v1/branches/B001/pickups?{state}", {"items": [{**ready, "state": state}], "next": None}
-            )
+            shown = {"items": [{**ready, "state": state}], "next": None}
+            self.set("fulfillment", "GET", f"/v1/branches/B001/pickups?{state}", shown)
         self.set("fulfillment", "PUT", f"/v1/parcels/{READY}/arrival", ready)
         self.set("fulfillment", "PUT", f"/v1/parcels/{READY}/handover", {**ready, "state": "collected"})
+
+    def _wallet(self, base: str) -> None:
+        self.set("fulfillment", "GET", f"{base}/vouchers", {"items": [{
+            "id": TASK, "fulfillment_id": DONE, "line": 1, "unit": 1, "state": "issued",
+            "state_words": three("可使用", "可使用", "Can be used"), "reward": {"code": "CAFE", "names": CAFE},
+            "face_value": {"amount_minor": 3000, "currency": "CNY"}, "terms": CAFE, "merchants": [], "issued_at": AT,
+            "expires_at": "2026-12-31T16:00:00+00:00", "used_at": None,
+        }], "next": None})  # fmt: skip
+        self.set("fulfillment", "GET", f"{base}/notices", {"items": [{
+            "id": TASK, "parcel_id": PARCEL, "kind": "parcel_dispatched", "state": "sent", "language": "zh_hans", "attempts": 1,
+            "failure": None, "requested_at": AT, "changed_at": AT,
+            "text": three("您的包裹已寄出。", "您的包裹已寄出。", "Your parcel was sent."),
+        }], "next": None})  # fmt: skip
+
+    def _desks(self) -> None:
+        parked = {
+            "id": TASK, "kind": "notify", "ref": PARCEL, "failures": 7, "last_error": "the gateway answered 503",
+            "parked_at": AT, "redrive": None,
+        }  # fmt: skip
+        redrive = {
+            "id": READY, "task_id": TASK, "state": "pending", "reason": "mended", "asked_by": "supervisor-1", "asked_at": AT,
+            "expires_at": AT, "decided_by": None, "decided_at": None,
+        }  # fmt: skip
+        for service in ("catalog", "redemption", "fulfillment"):
+            waiting = [parked] if service == "fulfillment" else []
+            self.set(service, "GET", "/internal/v1/tasks", {"counts": [], "parked": waiting})
+            self.set(service, "POST", f"/internal/v1/tasks/{TASK}/redrive", redrive, 201)
+            approved = {**redrive, "state": "approved", "decided_by": "supervisor-2", "decided_at": AT}
+            self.set(service, "POST", f"/internal/v1/tasks/{TASK}/redrive/approval", approved)
 
     def set(self, service: str, method: str, path: str, body: Any, status: int = 200, **headers: str) -> None:
         """From now on this is answered there."""

@@ -22,18 +22,9 @@ class Fulfillment:
         """A customer's parcels with what happened to them in words."""
         return await self._voice.get(f"/v1/customers/{customer_id}/parcels")
 
-    async def parcel(self, parcel_id: UUID) -> Any:
-        """One parcel."""
-        return await self._voice.get(f"/v1/parcels/{parcel_id}")
-
     async def notices(self, customer_id: UUID) -> Any:
         """What a customer was told, by which way, and whether it was sent."""
         return await self._voice.get(f"/v1/customers/{customer_id}/notices")
-
-    async def branch(self, code: str) -> Any:
-        """A branch as customers see it; None when it is not open."""
-        found = (await self._voice.get("/v1/branches"))["items"]
-        return next((branch for branch in found if branch["code"] == code), None)
 
     async def pickups(self, branch: str, state: str) -> Any:
         """A branch's parcels in one state."""

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.support.console import Desk
-from tests.support.console_answers import CUSTOMER, GOODS
+from tests.support.console_answers import COFFEE, CUSTOMER, FLASKS, GOODS, part, redemption
 
 pytestmark = pytest.mark.anyio
 
@@ -120,10 +120,9 @@ async def test_another_refusal_is_said_in_the_services_words(at: Desk) -> None:
 
 
 async def test_what_has_gone_out_is_not_promised_back_and_partly_is_said_as_partly(at: Desk) -> None:
-    whole = at.street.answers.by_path["redemption", "GET", f"/v1/redemptions/{GOODS}"][1]
-    voucher = {"number": 2, "reward": {"code": "CAFE", "name": "Coffee voucher"}, "quantity": 1, "points": 900}
-    parts = [{"way": "courier", "state": "preparing", "lines": [1]}, {"way": "wallet", "state": "issued", "lines": [2]}]
-    whole |= {"lines": [*whole["lines"], voucher], "price_points": 5100, "delivery": {"parts": parts}}
+    delivery = {"way": "courier", "parts": [part("courier", "preparing", 1), part("wallet", "issued", 2)]}
+    whole = {**redemption(GOODS, "delivering", "x", FLASKS, COFFEE, cancellable=True), "delivery": delivery, "returns": []}
+    at.street.answers.set("redemption", "GET", f"/v1/redemptions/{GOODS}", whole)
     document = {"kind": "cancellation", "points": 4200, "state": "refunded", "lines": []}
     at.street.answers.set("redemption", "POST", CALL, {**whole, "state": "fulfilled", "returns": [document]})
     await at.browser.sign_in("agent-1")
