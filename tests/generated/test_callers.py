@@ -13,6 +13,7 @@ from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
 OWNED = [route for route in ROUTES if route.whose]
+CUSTOMERS_OWN = [route for route in OWNED if any(caller.startswith("customer:") for caller in route.callers)]
 WITH_PATH = [route for route in ROUTES if "{" in route.path]
 SHARED_BY_ALL = {  # path parameters that name nothing of anybody's: what is answered depends on the route's policy alone
     "code": "a campaign is the same for everybody",
@@ -26,6 +27,7 @@ ABSENT = {
     "redemption_id": str(uuid.UUID(int=7)),
     "voucher_id": str(uuid.UUID(int=7)),
     "parcel_id": str(uuid.UUID(int=7)),
+    "address_id": str(uuid.UUID(int=7)),
     "offer_id": str(uuid.UUID(int=7)),
     "code": "NO-SUCH-CAMPAIGN",
     "number": "999",
@@ -92,12 +94,11 @@ def reading(route: Route, sample: Sample, absent: Mapping[str, str]) -> Sample:
 
 
 @pytest.mark.proves("G39", "X2")
-@pytest.mark.parametrize(
-    "route", [r for r in OWNED if any(c.startswith("customer:") for c in r.callers)], ids=lambda route: route.name
-)
+@pytest.mark.parametrize("route", [r for r in CUSTOMERS_OWN if r.method != "PUT"], ids=lambda route: route.name)
 async def test_another_customers_object_is_like_one_that_does_not_exist(world: World, route: Route) -> None:
+    """A PUT is left out: it makes what does not exist."""
+    assert (await route.send(world, route.sample(world))).status_code in (200, 204), "the owner sees it"
     sample = route.sample(world)
-    assert (await route.send(world, sample)).status_code == 200, "the owner sees it"
     for stranger in (world.issuer.customer(world.stranger), world.issuer.customer("customer-who-never-came")):
         theirs = await route.send(world, sample, authorization=stranger)
         absent = await route.send(world, reading(route, sample, ABSENT), authorization=stranger)
@@ -108,14 +109,12 @@ async def test_another_customers_object_is_like_one_that_does_not_exist(world: W
 
 
 @pytest.mark.proves("G39")
-@pytest.mark.parametrize(
-    "route", [r for r in OWNED if any(c.startswith("customer:") for c in r.callers)], ids=lambda route: route.name
-)
+@pytest.mark.parametrize("route", CUSTOMERS_OWN, ids=lambda route: route.name)
 async def test_the_same_subject_of_another_client_is_the_same_owner_and_another_kind_is_not(world: World, route: Route) -> None:
     sample = route.sample(world)
     scope = " ".join(caller.partition(":")[2] for caller in route.callers if caller.startswith("customer:"))
     same = world.issuer.token("customer", world.owner, scope=scope, client_id="web-bank")
-    assert (await route.send(world, sample, authorization={"Authorization": f"Bearer {same}"})).status_code == 200
+    assert (await route.send(world, sample, authorization={"Authorization": f"Bearer {same}"})).status_code in (200, 204)
     till = world.issuer.token("merchant", world.owner, scope=scope, merchant="M001", terminal="T01")
     assert (await route.send(world, sample, authorization={"Authorization": f"Bearer {till}"})).status_code == 403
 

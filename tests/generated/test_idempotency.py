@@ -28,6 +28,7 @@ EFFECTS: Mapping[str, str] = {
         "SELECT count(*) FROM audit_entries WHERE reason = 'publication'"
     ),
     "redemption POST /v1/redemptions": "SELECT count(*) FROM redemptions",
+    "redemption POST /v1/redemptions/{redemption_id}/cancellation": "SELECT count(*) FROM returns",
 }
 """What a write leaves behind, for counting its effects."""
 
@@ -136,6 +137,7 @@ OTHERS: Mapping[str, Callable[[World, Sample], list[Sample]]] = {
     "catalog POST /v1/workbooks": lambda w, s: [replace(BY_KEYED["catalog POST /v1/workbooks"].sample(w), headers=s.headers)],
     # It has no body: what differs is the query, which is part of what was asked.
     "catalog POST /v1/campaigns/{code}/versions/{number}/publication": lambda w, s: [replace(s, query={"also": "this"})],
+    "redemption POST /v1/redemptions/{redemption_id}/cancellation": lambda w, s: [replace(s, body={"reason": "another"})],
 }
 BY_KEYED = {route.name: route for route in KEYED}
 
@@ -162,6 +164,7 @@ OTHER_CALLERS: Mapping[str, Callable[[World], dict[str, str]]] = {
     "redemption POST /v1/redemptions": lambda w: w.issuer.customer(w.stranger),
     "catalog POST /v1/workbooks": another_manager,
     "catalog POST /v1/campaigns/{code}/versions/{number}/publication": another_manager,
+    "redemption POST /v1/redemptions/{redemption_id}/cancellation": lambda w: w.issuer.staff("agent"),
 }
 
 

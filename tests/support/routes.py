@@ -22,6 +22,7 @@ Service = Literal["catalog", "redemption", "fulfillment"]
 SERVICES: tuple[Service, ...] = get_args(Service)
 SOMEWHERE = "/v1/no-such-address"
 _numbers = itertools.count(1)
+ADDRESS_ID = str(uuid.uuid4())
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,23 @@ def _comes_back() -> dict[str, Any]:
 def _redeem(world: World) -> Sample:
     line = {"offer_id": world.offer_id, "offer_version": 1, "quantity": 1}
     return Sample("owner", body={"mode": "points", "campaign": CAMPAIGN, "lines": [line]}, headers=_key())
+
+
+def _address(world: World) -> Sample:
+    body = {
+        "recipient": "样例", "phone": "138 0000 0000", "province": "广东省", "city": "深圳市", "district": "南山区",
+        "street": "科技路 1 号",
+    }  # fmt: skip
+    return Sample("owner", {"address_id": ADDRESS_ID}, body=body)
+
+
+def _outcome() -> dict[str, Any]:
+    part = {"way": "courier", "state": "delivered", "lines": [1], "at": "2026-06-01T12:00:00+08:00"}
+    return {"id": str(uuid.uuid4()), "version": 3, "parts": [part]}
+
+
+def _cancellation(world: World) -> Sample:
+    return Sample("owner", {"redemption_id": world.next_cancellable()}, body={"reason": "a generated test"}, headers=_key())
 
 
 def _workbook(world: World) -> Sample:
@@ -230,6 +248,21 @@ ROUTES = [
     Route("redemption", "POST", "/v1/redemptions", _of("customer:redemptions:write"), _redeem),
     Route("redemption", "GET", "/v1/redemptions", _of("customer:redemptions:read"), lambda w: Sample("owner")),
     Route("redemption", "GET", "/v1/redemptions/{redemption_id}", DESK | {"customer:redemptions:read"}, _redemption, OWN),
+    Route(
+        "redemption", "POST", "/v1/redemptions/{redemption_id}/cancellation",
+        _of("customer:redemptions:write", "staff:agent", "staff:supervisor"), _cancellation, OWN,
+    ),
+    Route("redemption", "PUT", "/internal/v1/outcomes", INTERNAL, lambda w: Sample("redemption", body=_bulk(_outcome()))),
+    Route("redemption", "GET", "/v1/addresses", _of("customer:profile:read"), lambda w: Sample("owner")),
+    Route("redemption", "PUT", "/v1/addresses/{address_id}", _of("customer:profile:write"), _address, OWN),
+    Route(
+        "redemption", "DELETE", "/v1/addresses/{address_id}", _of("customer:profile:write"),
+        lambda w: Sample("owner", {"address_id": w.an_address()}), OWN,
+    ),
+    Route(
+        "redemption", "GET", "/v1/customers/{customer_id}/addresses", DESK,
+        lambda w: Sample("agent", {"customer_id": w.owner_id}),
+    ),
     Route("redemption", "GET", "/v1/customers/{customer_id}/points", POINTS, _customer, OWN),
     Route("redemption", "GET", "/v1/customers/{customer_id}/points/lots", POINTS, _customer, OWN),
     Route("redemption", "GET", "/v1/customers/{customer_id}/points/as-of", POINTS, _as_of, OWN),

@@ -238,6 +238,9 @@ async def running_world(database_of: Callable[[str], TestDatabase], issuer: Issu
         voucher_id, code = codes.pop()
         pickups = await _pickups(suite, owner)
         cancellable = [await _confirmed(suite, owner) for _ in range(CANCELLABLE)]  # after the last time that workers ran
+        with psycopg.connect(databases["redemption"].superuser_url) as conn:  # whoever lets workers run leaves these alone
+            ids = [uuid.UUID(one) for one in cancellable]
+            conn.execute("UPDATE tasks SET run_at = now() + interval '1 day' WHERE ref = ANY(%s) AND state = 'ready'", [ids])
         yield World(
             suite=suite,
             owner=owner,

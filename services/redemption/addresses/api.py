@@ -1,5 +1,6 @@
 """The address book over HTTP: the customer's own, and masked for staff."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated
 from uuid import UUID
@@ -10,14 +11,15 @@ from services.redemption.addresses.domain import Place, masked
 from services.redemption.addresses.schemas import AddressBook, AddressOut, AddressWish, MaskedAddressBook, MaskedAddressOut
 from services.redemption.addresses.use_cases import forget_address, keep_address, read_addresses
 from services.redemption.customers.access import customer_of, require_owner
-from services.redemption.customers.domain import normal_phone
+from services.redemption.customers.domain import UnknownCustomer, normal_phone
 from services.redemption.parts import Parts
 from shared.app import new_router
 from shared.audit import Actor
 from shared.errors import FieldError
 from shared.identity import Principal, allow, customers, staff
-from shared.problems import InvalidInput
+from shared.problems import InvalidInput, NotFound
 
+WRITERS_AT_ONCE = 2
 NO_STORE = {"Cache-Control": "no-store"}
 Reader = Annotated[Principal, allow(customers("profile:read"))]
 Writer = Annotated[Principal, allow(customers("profile:write"))]
@@ -26,6 +28,8 @@ Writer = Annotated[Principal, allow(customers("profile:write"))]
 def address_router(parts: Parts) -> APIRouter:
     """The routes of the address book."""
     router = new_router()
+    # The changes of one book wait for each other: here, and not with a connection of the pool in hand.
+    turns = asyncio.Semaphore(WRITERS_AT_ONCE)
 
     @router.get("/v1/addresses", response_model=AddressBook)
     async def list_addresses(response: Response, who: Reader) -> AddressBook:
@@ -41,14 +45,19 @@ def address_router(parts: Parts) -> APIRouter:
     async def put_address(address_id: UUID, wish: AddressWish, who: Writer) -> Response:
         """Keep an address under an id of the caller's choice; the same again changes nothing."""
         customer = await customer_of(parts, who)
-        await keep_address(parts, customer.id, address_id, _place(wish), is_default=wish.is_default, actor=Actor.of(who))
+        async with turns:
+            await keep_address(parts, customer.id, address_id, _place(wish), is_default=wish.is_default, actor=Actor.of(who))
         return Response(status_code=204)
 
     @router.delete("/v1/addresses/{address_id}", status_code=204)
     async def delete_address(address_id: UUID, who: Writer) -> Response:
         """Take an address out of the book; what was redeemed is not changed by it."""
-        customer = await customer_of(parts, who)
-        await forget_address(parts, customer.id, address_id, Actor.of(who))
+        try:
+            customer = await customer_of(parts, who)
+        except UnknownCustomer:
+            raise NotFound from None
+        async with turns:
+            await forget_address(parts, customer.id, address_id, Actor.of(who))
         return Response(status_code=204)
 
     @router.get("/v1/customers/{customer_id}/addresses", response_model=MaskedAddressBook)

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from services.redemption.deliveries.domain import PARTS_MAX, STATES_OF, Part, PartState, Report, Way
 from shared.actors import ActorBody
@@ -13,6 +13,13 @@ ITEMS_MAX = 64
 VERSION_MAX = 2**31 - 1
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 BranchCode = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+def _written(value: object) -> object:
+    """Instants and days are written out: a number would be read as seconds since 1970."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError("not a text")
+    return value
 
 
 class CourierWish(BaseModel):
@@ -39,16 +46,16 @@ DeliveryWish = Annotated[CourierWish | PickupWish, Field(discriminator="way")]
 class PartBody(BaseModel):
     """How one part of a fulfillment stands; `ready_until` is the last day at the branch, in the bank's time zone."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="forbid")
 
     way: Way
     state: PartState
-    lines: list[Annotated[int, Field(ge=1, le=10)]] = Field(min_length=1, max_length=10)
-    at: AwareDatetime
+    lines: list[Annotated[int, Field(ge=1, le=10, strict=True)]] = Field(min_length=1, max_length=10)
+    at: Annotated[AwareDatetime, BeforeValidator(_written)]
     carrier: Word | None = None
     tracking_number: Word | None = None
     branch: Word | None = None
-    ready_until: date | None = None
+    ready_until: Annotated[date | None, BeforeValidator(_written)] = None
 
     @model_validator(mode="after")
     def _fits(self) -> "PartBody":
@@ -69,19 +76,11 @@ class PartBody(BaseModel):
             ready_until=self.ready_until,
         )
 
-    @classmethod
-    def of(cls, part: Part) -> "PartBody":
-        """As it is kept."""
-        return cls(
-            way=part.way,
-            state=part.state,
-            lines=list(part.lines),
-            at=part.at,
-            carrier=part.carrier,
-            tracking_number=part.tracking_number,
-            branch=part.branch,
-            ready_until=part.ready_until,
-        )
+
+class PartRead(PartBody):
+    """The same in an answer, which may say more."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 class OutcomeItem(BaseModel):

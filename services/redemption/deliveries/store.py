@@ -1,7 +1,7 @@
 """Deliveries' SQL. Whoever writes holds the redemption's lock."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.deliveries.domain import Chosen, Delivery, Part, Way
-from services.redemption.deliveries.schemas import PartBody
+from services.redemption.deliveries.schemas import PartRead
 from services.redemption.deliveries.tables import redemption_deliveries
 from shared.sets import as_json, insert_rows
 
@@ -92,7 +92,7 @@ async def save(conn: AsyncConnection, changed: Sequence[Delivery], now: datetime
         values = {
             "ids": [one.redemption_id for one in changed],
             "versions": [one.fulfillment_version for one in changed],
-            "parts": [as_json([PartBody.of(part).model_dump(mode="json") for part in one.parts]) for one in changed],
+            "parts": [as_json([asdict(part) for part in one.parts]) for one in changed],
             "went_out": [one.went_out for one in changed],
             "now": now,
         }
@@ -100,4 +100,4 @@ async def save(conn: AsyncConnection, changed: Sequence[Delivery], now: datetime
 
 
 def _parts(kept: Sequence[dict[str, object]]) -> tuple[Part, ...]:
-    return tuple(PartBody.model_validate(part).as_part() for part in kept)
+    return tuple(PartRead.model_validate(part).as_part() for part in kept)
