@@ -165,11 +165,13 @@ CHECKS = {
         PARCELS,
         """
         SELECT 'parcel:' || p.id AS subject,
-               format('its carrier told of %s at %s, and it has not heard of it', e.kind, e.received_at) AS detail
+               format('its carrier told of %s since %s, and it has not heard of it',
+                      string_agg(e.kind, ', ' ORDER BY e.sequence), min(e.received_at)) AS detail
           FROM parcels p
           JOIN carrier_events e ON e.carrier = p.carrier AND e.tracking_number = p.tracking_number
          WHERE p.id BETWEEN :low AND :high
-           AND e.applied_at IS NULL AND e.received_at < statement_timestamp() - interval '3 hours'""",
+           AND e.applied_at IS NULL AND e.received_at < statement_timestamp() - interval '3 hours'
+         GROUP BY p.id""",
     ),
     "notice-unsent": Check(
         NOTICES,

@@ -14,7 +14,8 @@ from services.redemption.reconciliation import between, use_cases
 from services.redemption.reconciliation.domain import OWNERS
 from services.redemption.reconciliation.use_cases import RECONCILE, STEP, TRIES_MAX
 from shared.tasks import NewTask
-from tests.integration.reconciliation.test_damage import DAMAGES, Damage
+from tests.integration.reconciliation.damage import Damage
+from tests.integration.reconciliation.test_damage import DAMAGES
 from tests.integration.reconciliation.world import World, lane
 from tests.support.redemption import rested
 
