@@ -17,17 +17,20 @@ import httpx
 from services.catalog.campaigns.domain import offer_id
 from services.catalog.workbooks.writing import write_workbook
 from tests.recovery.looks import Looks, looking
-from tests.support.catalog import CAMPAIGN, XLSX, batch_row, offer_row, reward_row, workbook_cells
-from tests.support.fulfillment import know_merchants
+from tests.support.catalog import CAMPAIGN, XLSX, batch_row, goods_row, offer_row, reward_row, workbook_cells
+from tests.support.fulfillment import branch, know_merchants
 from tests.support.processes import Machine
 from tests.support.tokens import Issuer
 
 PRICE = 1000
-SOLD_OUT = "O9"
+SOLD_OUT, LAMP = "O9", "O5"
+LAMP_POINTS = 700
+AT_BRANCH = {"way": "pickup", "branch": "B001"}
 TRY_AGAIN = {"idempotency-in-flight", "overloaded", "database-unavailable", "dependency-unavailable"}
 UNDER_WAY = """
-    SELECT (SELECT count(*) FROM redemptions WHERE state IN ('accepted', 'confirmed'))
-         + (SELECT count(*) FROM tasks WHERE state <> 'done' AND kind IN ('drive', 'fulfil', 'consume', 'release'))
+    SELECT (SELECT count(*) FROM redemptions WHERE state IN ('accepted', 'confirmed', 'cancelling'))
+         + (SELECT count(*) FROM tasks
+             WHERE state <> 'done' AND kind IN ('drive', 'fulfil', 'cancel', 'consume', 'release', 'give_back'))
 """
 STUCK = "SELECT kind, state, claims_unreturned, failures, last_error FROM tasks WHERE state <> 'done' LIMIT 20"
 
@@ -85,9 +88,13 @@ class Customers:
     async def open_campaign(self) -> None:
         """One offer with plenty of stock, one that was sold out from the start."""
         cells = workbook_cells(
-            rewards=[reward_row("R1"), reward_row("R9")],
-            offers=[offer_row("O1", price_points=PRICE), offer_row(SOLD_OUT, "R9", price_points=PRICE)],
-            stock_batches=[batch_row("B1", "R1", 100_000), batch_row("B9", "R9", 0)],
+            rewards=[reward_row("R1"), reward_row("R9"), goods_row("R5")],
+            offers=[
+                offer_row("O1", price_points=PRICE),
+                offer_row(SOLD_OUT, "R9", price_points=PRICE),
+                offer_row(LAMP, "R5", price_points=LAMP_POINTS, limit_per_customer=1_000),
+            ],
+            stock_batches=[batch_row("B1", "R1", 100_000), batch_row("B5", "R5", 100_000), batch_row("B9", "R9", 0)],
         )
         headers = {**self.issuer.staff("campaign_manager"), "Idempotency-Key": "load", "Content-Type": XLSX}
         books = self.machine.url("catalog")
@@ -97,6 +104,12 @@ class Customers:
         published = await self.client.post(f"{books}/v1/campaigns/{CAMPAIGN}/versions/1/publication", headers=headers)
         assert published.status_code == 200, published.text
         know_merchants(self.machine.databases["fulfillment"], "M001")
+        put = await self.client.put(
+            f"{self.machine.url('fulfillment')}/v1/branches",
+            json={"items": [branch()]},
+            headers=self.issuer.service("bank-feeds", "feeds:write"),
+        )
+        assert put.status_code == 200, put.text
 
     async def arrive(self, count: int, points: int) -> list[str]:
         """New customers with points; the subjects they sign in with."""
@@ -131,6 +144,23 @@ class Customers:
 
         order.answer = await persist(send, seconds=seconds)
         return order
+
+    async def order_goods(self, subject: str, *offers: str, key: str) -> str:
+        """One of each, to be picked up at the branch; the redemption's id."""
+        lines = [{"offer_id": str(offer_id(CAMPAIGN, offer)), "offer_version": 1, "quantity": 1} for offer in offers]
+        body = {"campaign": CAMPAIGN, "lines": lines, "delivery": AT_BRANCH}
+        headers = {**self.issuer.customer(subject), "Idempotency-Key": key}
+        path = f"{self.machine.url('redemption')}/v1/redemptions"
+        answer = await persist(lambda: self.client.post(path, json=body, headers=headers))
+        assert answer.status_code == 201, answer.text
+        found: str = answer.json()["id"]
+        return found
+
+    async def cancel(self, subject: str, redemption_id: str, *, key: str) -> httpx.Response:
+        """Ask to cancel under one key, until it is decided."""
+        headers = {**self.issuer.customer(subject), "Idempotency-Key": key}
+        path = f"{self.machine.url('redemption')}/v1/redemptions/{redemption_id}/cancellation"
+        return await persist(lambda: self.client.post(path, json={"reason": "changed my mind"}, headers=headers))
 
     async def repeat(self, order: Order) -> httpx.Response:
         """The same request once more, after it had its final answer."""

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import time
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from services.catalog.books import BOOKS as CATALOG
 from services.fulfillment.books import BOOKS as FULFILLMENT
 from services.redemption.reconciliation.own_books import BOOKS as REDEMPTION
 from shared.database import Database, DatabaseUnavailable, Overloaded
-from tests.recovery.load import PRICE, Customers, Order
+from tests.recovery.load import LAMP, LAMP_POINTS, PRICE, Customers, Order
 from tests.support.processes import LEASE_SECONDS, Machine
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +45,8 @@ class Day:
     is_over: bool = False
     orders: list[Order] = field(default_factory=list)
     uses: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    """Redemptions of goods that were cancelled before they left."""
     blows: Counter[str] = field(default_factory=Counter)
     looks: int = 0
     found: list[object] = field(default_factory=list)
@@ -59,6 +62,15 @@ async def shop(customers: Customers, day: Day, subject: str, chance: random.Rand
             answer = await customers.at_till(number, code=code)
             assert answer.json()["state"] == "used", answer.text
             day.uses.append(number)
+
+
+async def change_their_mind(customers: Customers, day: Day, subject: str) -> None:
+    """One customer who redeems a lamp and cancels it, again and again; some of the time before it is even confirmed."""
+    while not day.is_over:
+        lamp = await customers.order_goods(subject, LAMP, key=str(uuid.uuid4()))
+        answer = await customers.cancel(subject, lamp, key=str(uuid.uuid4()))
+        assert (answer.status_code, answer.json()["state"]) == (200, "cancelled"), answer.text
+        day.cancelled.append(lamp)
 
 
 async def strike(machine: Machine, day: Day, chance: random.Random) -> None:
@@ -125,7 +137,7 @@ def damage(customers: Customers, orders: Sequence[Order], subjects: Sequence[str
     return {name: count for name, count in counted.items() if count}
 
 
-async def spend_a_day(machine: Machine, customers: Customers, subjects: Sequence[str]) -> Day:
+async def spend_a_day(machine: Machine, customers: Customers, subjects: Sequence[str], waverers: Sequence[str]) -> Day:
     seed = int(os.environ.get("HUANGOU_SEED", random.SystemRandom().randrange(10**6)))
     print(f"kill loop: HUANGOU_SEED={seed}")
     chance = random.Random(seed)
@@ -136,28 +148,46 @@ async def spend_a_day(machine: Machine, customers: Customers, subjects: Sequence
             group.create_task(audit(machine, day))
             for subject in subjects:
                 group.create_task(shop(customers, day, subject, random.Random(chance.random())))
+            for subject in waverers:
+                group.create_task(change_their_mind(customers, day, subject))
         await customers.all_ended()
-    print(f"{len(day.orders)} orders, {len(day.uses)} uses, {dict(day.blows)}, {day.looks} looks into the books")
+    done = f"{len(day.orders)} orders, {len(day.uses)} uses, {len(day.cancelled)} cancelled"
+    print(f"{done}, {dict(day.blows)}, {day.looks} looks into the books")
     return day
 
 
-@pytest.mark.proves("G19", "G27", "G29", "G30", "X3")
+@pytest.mark.proves("G18", "G19", "G22", "G27", "G29", "G30", "R6", "X3")
 async def test_whatever_dies_or_stalls_every_order_happens_once_and_ends_by_itself(
     machine: Machine, customers: Customers
 ) -> None:
     subjects = await customers.arrive(CUSTOMERS, POINTS)
-    day = await spend_a_day(machine, customers, subjects)
+    waverers = await customers.arrive(2, LAMP_POINTS)  # points for one lamp: a refund that got lost would stop them
+    day = await spend_a_day(machine, customers, subjects, waverers)
     assert day.found == []
     assert day.looks > 3
     assert len(day.orders) >= CUSTOMERS
     assert day.blows.keys() == set(BLOWS)
     assert damage(customers, day.orders, subjects) == {}
     assert customers.value("fulfillment", "SELECT count(*) FROM uses WHERE request_number = ANY(%s)", day.uses) == len(day.uses)
+    assert day.cancelled
+    must_be_cancelled(customers, day.cancelled, waverers)
     for order in day.orders[:: max(1, len(day.orders) // 20)]:
         assert order.answer is not None
         again = await customers.repeat(order)
         assert (again.status_code, again.content) == (order.answer.status_code, order.answer.content)
     assert await customers.breaks() == []
+
+
+def must_be_cancelled(customers: Customers, redemptions: Sequence[str], subjects: Sequence[str]) -> None:
+    """All of it came back: points to the last one, units, places, limits; and nothing is on its way."""
+    states = {state for subject in subjects for state, _ in customers.redemptions_of(subject).values()}
+    assert states == {"cancelled"}
+    ids = [uuid.UUID(one) for one in redemptions]
+    balance = "SELECT array_agg(DISTINCT a.posted || ' ' || a.held) FROM accounts a JOIN customers c ON c.id = a.customer_id "
+    assert customers.value("redemption", balance + "WHERE c.subject = ANY(%s)", list(subjects)) == [f"{LAMP_POINTS} 0"]
+    assert customers.value("catalog", "SELECT count(*) FROM reservations WHERE id = ANY(%s) AND state <> 'released'", ids) == 0
+    sent = "SELECT count(*) FROM fulfillments WHERE id = ANY(%s) AND state <> 'cancelled'"
+    assert customers.value("fulfillment", sent, ids) == 0
 
 
 async def test_control_a_client_with_a_new_key_for_each_attempt_is_seen_to_redeem_twice(

@@ -236,7 +236,7 @@ class Machine:
             "TOKEN_URL": f"{identity}/token", "CLIENT_ID": service, "CLIENT_SECRET": "x", "CURSOR_KEY": KEY, "POOL_SIZE": "4",
             "TASK_LEASE_SECONDS": str(LEASE_SECONDS), "LOG_LEVEL": "WARNING", "CATALOG_URL": self.url("catalog"),
             "FULFILLMENT_URL": self.url("fulfillment"), "DATA_KEYS": keys, "LOOKUP_KEY": KEY, "VOUCHER_KEYS": keys,
-            "VOUCHER_PEPPER": KEY,
+            "VOUCHER_PEPPER": KEY, "REDEMPTION_URL": self.url("redemption"),
         }  # fmt: skip
         return {f"{service.upper()}_{name}": value for name, value in values.items()}
 
