@@ -57,7 +57,7 @@ def build(settings: Settings, *, keys: KeySource | None = None, clock: Clock | N
         description=DESCRIPTION,
         routers=[  # the hot routes first
             till_router(parts.lanes, parts.tills, parts.requests),
-            fulfillment_router(parts.accepting, parts.fulfillments, parts.cancelling),
+            fulfillment_router(parts.accepting, parts.fulfillments, parts.cancelling, parts.fingerprints),
             voucher_router(parts.wallet, parts.cursors),
             parcel_router(parts.parcels, parts.counter, parts.at_counter, parts.cursors),
             branch_router(parts.branches),

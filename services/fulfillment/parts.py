@@ -13,6 +13,7 @@ from services.fulfillment.carriers.signatures import CarrierSignatures
 from services.fulfillment.carriers.use_cases import CarrierEvents
 from services.fulfillment.fulfillments.cancelling import Cancellation, Cancelling
 from services.fulfillment.fulfillments.domain import Outcome, Stopped, Wish
+from services.fulfillment.fulfillments.fingerprints import Fingerprints
 from services.fulfillment.fulfillments.reporting import Reporting
 from services.fulfillment.fulfillments.use_cases import Fulfillments
 from services.fulfillment.merchants.use_cases import Mirror
@@ -59,6 +60,7 @@ class Parts:
     cursors: Cursors
     fulfillments: Fulfillments
     accepting: Batcher[Wish, Outcome]
+    fingerprints: Fingerprints
     wallet: Wallet
     tills: Tills
     lanes: Lanes
@@ -172,6 +174,7 @@ def _parcels(ground: _Ground, to_courier: httpx.AsyncClient, to_gateway: httpx.A
     return {
         "fulfillments": fulfillments,
         "accepting": Batcher(fulfillments.accept, name="accept fulfillments"),
+        "fingerprints": Fingerprints(pepper),
         "cancelling": Batcher(Cancelling(*common, changing).cancel, name="cancel fulfillments"),
         "reporting": Reporting(ground.database, tasks, redemption),
         "dispatching": Dispatching(*timed, tasks, changing, contacts, courier),

@@ -22,7 +22,8 @@ class Settings(ServiceSettings):
     voucher_keys: dict[KeyId, Key] = Field(min_length=1, repr=False)
     """Keys under which codes are sealed: the first seals, every one opens. JSON: {"key id": "32 bytes in base64"}."""
     voucher_pepper: Key
-    """The key under which a code is found again. It cannot be changed while vouchers or parcels for pickup are alive."""
+    """The key under which a code, and a request with a delivery, is found again. It cannot be changed while vouchers or parcels
+    are alive."""
     data_keys: dict[KeyId, Key] | None = Field(default=None, min_length=1, repr=False)
     """Keys under which contacts and addresses of parcels are sealed, like `voucher_keys`; where absent, those."""
     reversal_minutes_max: int = Field(default=30, ge=1, le=24 * 60)

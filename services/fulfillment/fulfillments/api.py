@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from services.fulfillment.answers import json_answer
 from services.fulfillment.fulfillments.cancelling import Cancellation
 from services.fulfillment.fulfillments.domain import ITEMS_MAX, Outcome, Stopped, Wish
+from services.fulfillment.fulfillments.fingerprints import Fingerprints
 from services.fulfillment.fulfillments.schemas import (
     CancellationsBody,
     CancellationsView,
@@ -30,7 +31,10 @@ BODY_BYTES_MAX = 8 * 1024 * 1024
 
 
 def fulfillment_router(
-    accepting: Batcher[Wish, Outcome], fulfillments: Fulfillments, cancelling: Batcher[Cancellation, Stopped]
+    accepting: Batcher[Wish, Outcome],
+    fulfillments: Fulfillments,
+    cancelling: Batcher[Cancellation, Stopped],
+    fingerprints: Fingerprints,
 ) -> APIRouter:
     """The routes."""
     router = new_router()
@@ -39,7 +43,7 @@ def fulfillment_router(
     async def accept(body: FulfillmentsBody, who: Internal) -> Response:
         """Hand out what was redeemed: e-vouchers at once, goods as a parcel. Sending again is the same request."""
         actor = body.actor.as_actor(who)
-        outcomes = await asyncio.gather(*(accepting.submit(item.as_wish(actor)) for item in body.items))
+        outcomes = await asyncio.gather(*(accepting.submit(item.as_wish(actor, fingerprints)) for item in body.items))
         return json_answer(OutcomesView.of(outcomes))
 
     @router.put("/internal/v1/fulfillments/cancellations", responses={200: {"model": CancellationsView}})

@@ -76,7 +76,7 @@ class Wish:
 
     id: UUID
     fingerprint: bytes
-    """SHA-256 of what was asked: another body under the same id is a mismatch."""
+    """Of what was asked: another body under the same id is a mismatch."""
     customer_id: UUID
     owner: Owner
     campaign: str

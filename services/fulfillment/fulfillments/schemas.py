@@ -1,6 +1,5 @@
 """Bodies and answers of the calls about fulfillments."""
 
-import hashlib
 from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -21,6 +20,7 @@ from services.fulfillment.fulfillments.domain import (
     Stopped,
     Wish,
 )
+from services.fulfillment.fulfillments.fingerprints import Fingerprints
 from services.fulfillment.notices.domain import Contact
 from services.fulfillment.parcels.domain import Part, Reward, Way
 from services.fulfillment.views import Strict, TextView
@@ -173,11 +173,11 @@ class WishBody(Strict):
             raise ValueError("two lines have one number")
         return self
 
-    def as_wish(self, actor: Actor) -> Wish:
-        """The wish as the domain has it, with the hash of what was sent."""
+    def as_wish(self, actor: Actor, fingerprints: Fingerprints) -> Wish:
+        """The wish as the domain has it, with the fingerprint of what was sent."""
         return Wish(
             id=self.id,
-            fingerprint=hashlib.sha256(self.model_dump_json(exclude_unset=True).encode()).digest(),
+            fingerprint=fingerprints.of(self.model_dump_json(exclude_unset=True), personal=self.delivery is not None),
             customer_id=self.customer_id,
             owner=Owner(self.owner.issuer, self.owner.subject),
             campaign=self.campaign,

@@ -1,6 +1,7 @@
 """Accepting fulfillments by the bulk call: once, whole, with vouchers in the same commit."""
 
 import asyncio
+import base64
 import copy
 import hashlib
 import json
@@ -10,8 +11,9 @@ import psycopg
 import pytest
 from sqlalchemy import event
 
+from services.fulfillment.fulfillments.schemas import WishBody
 from shared import failpoints
-from tests.support.fulfillment import ACTOR, Fulfillment, by_courier, goods, line, to_branch, wish
+from tests.support.fulfillment import ACTOR, Fulfillment, branch, by_courier, goods, line, running_fulfillment, to_branch, wish
 from tests.support.postgres import TestDatabase
 from tests.support.tokens import ISSUER
 
@@ -235,3 +237,23 @@ async def test_vouchers_alone_are_accepted_with_seven_statements_and_known_by_wh
     sent = json.dumps(asked, ensure_ascii=False, separators=(",", ":")).encode()
     [(fingerprint,)] = rows(fulfillment_database, "SELECT fingerprint FROM fulfillments")
     assert fingerprint == hashlib.sha256(sent).digest(), "as it was before there were goods"
+
+
+@pytest.mark.proves("G49")
+@pytest.mark.parametrize("delivery", [by_courier(), to_branch()], ids=["courier", "pickup"])
+async def test_what_is_kept_of_a_name_and_an_address_cannot_be_guessed_without_a_key(
+    fulfillment: Fulfillment, fulfillment_database: TestDatabase, delivery: dict[str, Any]
+) -> None:
+    await fulfillment.write_branches(branch("B001"))
+    asked = wish(goods(), line(2), delivery=delivery)
+    for _ in range(2):
+        assert (await fulfillment.accept(asked))[0]["outcome"] == "accepted"
+    sent = WishBody.model_validate(asked).model_dump_json(exclude_unset=True).encode()
+    [(kept,)] = rows(fulfillment_database, "SELECT fingerprint FROM fulfillments")
+    assert kept != hashlib.sha256(sent).digest(), "whoever reads the database tries names and telephone numbers until one fits"
+    elsewhere = copy.deepcopy(asked)
+    elsewhere["delivery"]["contact"]["phone"] = "+8613800001235"
+    assert (await fulfillment.accept(elsewhere))[0]["outcome"] == "mismatch"
+    other = {"voucher_pepper": base64.b64encode(b"q" * 32).decode()}
+    async with running_fulfillment(fulfillment_database, fulfillment.issuer, **other) as twin:
+        assert (await twin.accept(asked))[0]["outcome"] == "mismatch", "it hangs on the key"
