@@ -3,9 +3,10 @@
 A route that does not say who may use it stops the start, as in every service.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.routing import APIRoute
@@ -17,6 +18,8 @@ from shared.languages import LANGUAGES, Language, choose
 if TYPE_CHECKING:
     from services.console.parts import Parts
 
+LOCAL_PATH = re.compile(r"/(?!/)[^\\\x00-\x1f\x7f]*")
+"""Browsers take a second slash, or a backslash in its place, as the beginning of a host's name."""
 FORM_BYTES_MAX = 16 * 1024
 FORM_FIELDS_MAX = 20
 LANGUAGE_COOKIE = "huangou_language"
@@ -170,7 +173,4 @@ def forget_session(request: Request) -> None:
 
 def local_path(address: str | None) -> str:
     """An address to go on to, if it is one of ours; else the home page. Never another host."""
-    if not address or not address.startswith("/") or address.startswith(("//", "/\\")) or not address.isprintable():
-        return "/"
-    parts = urlsplit(address)
-    return address if not parts.netloc and not parts.scheme and "\\" not in address else "/"
+    return address if address and LOCAL_PATH.fullmatch(address) else "/"

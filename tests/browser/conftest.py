@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     """The suite, with goods that leave soon and a courier that waits to be told."""
-    given = {"FULFILLMENT_PREPARING_SECONDS": str(PREPARING_SECONDS), "HUANGOU_COURIER_PACE_SECONDS": "0"}
+    given = {"HUANGOU_PREPARING_SECONDS": str(PREPARING_SECONDS), "HUANGOU_COURIER_PACE_SECONDS": "0"}
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
     try:

@@ -67,7 +67,9 @@ async def test_a_code_is_good_once_and_in_the_browser_that_set_out(at: Desk) -> 
         answer = await stranger.get(address)
         assert answer.status_code == 401
         assert "huangou=" not in str(answer.headers.get_list("set-cookie"))
-    assert (await at.browser.console.get(address)).status_code == 303
+    used = await at.browser.console.get(address)
+    assert used.status_code == 303
+    assert any("huangou_sign_in=;" in cookie and "Max-Age=0" in cookie for cookie in used.headers.get_list("set-cookie"))
     again = await at.browser.console.get(address)  # the cookie of the way is gone
     assert again.status_code == 401
 
