@@ -1,6 +1,7 @@
 """JSON as strictly as money deserves: no key twice, no NUL, no depth without end, no number that a float would bend (G42).
 
-A body is read by the route, so here it is measured too: 64 KiB, or what the route states with `max_body_size`.
+A body is read by the route, so here it is measured too: 64 KiB, or what the route states with `max_body_size`. And nobody's
+body is read before their token was: FastAPI would read and parse it first, and refuse the caller afterwards.
 """
 
 import json
@@ -12,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
+from shared.identity.policy import policy_of
 from shared.problems import UnsupportedMediaType
 
 T = TypeVar("T", bound=BaseModel)
@@ -136,12 +138,15 @@ class StrictRoute(APIRoute):
         self.body_bytes_max = JSON_BYTES_MAX if max_body_size is None else max_body_size
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Hand the strict request to the handler that FastAPI builds."""
+        """Hand the strict request of an admitted caller to the handler that FastAPI builds."""
         handle = super().get_route_handler()
+        policy = policy_of(self)
 
         async def handle_strictly(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
             strict.body_bytes_max = self.body_bytes_max
+            if policy is not None:
+                await policy.admit(strict)
             return await handle(strict)
 
         return handle_strictly

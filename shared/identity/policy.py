@@ -57,13 +57,21 @@ class Policy:
         self.grants = grants
 
     async def __call__(self, request: Request) -> Principal | None:
-        """The caller. Raises InvalidToken or InsufficientScope."""
+        """The caller, whom the route may have admitted already. Raises InvalidToken or InsufficientScope."""
+        known: tuple[Policy, Principal] | None = getattr(request.state, "admitted", None)
+        return known[1] if known is not None and known[0] is self else await self.admit(request)
+
+    async def admit(self, request: Request) -> Principal | None:
+        """The caller, found out here. Raises InvalidToken or InsufficientScope.
+
+        A route asks this before it reads a byte of the body (`shared.strict_json`); what it finds serves the dependency too.
+        """
         if not self.grants:
             return None
         who: Principal = await request.app.state.tokens.verify(request.headers.get("authorization"))
-        request.state.principal = who
         for grant in self.grants:
             if grant.admits(who):
+                request.state.admitted = (self, who)
                 return who
         raise InsufficientScope
 
@@ -78,7 +86,7 @@ class SignedPolicy(Policy):
         self._verify = verify
 
     async def __call__(self, request: Request) -> None:
-        """Nobody in particular: whatever a sender may say stands in what was signed."""
+        """Nobody in particular: whatever a sender may say stands in what was signed, so the body has to be read."""
         await self._verify(request)
 
 

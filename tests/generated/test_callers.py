@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 import pytest
@@ -67,6 +67,27 @@ async def test_a_token_that_allows_nothing_or_something_else_is_refused(world: W
     for name, authorization in {**world.powerless(), **refused}.items():
         answer = await route.send(world, sample, authorization=authorization)
         assert (answer.status_code, code_of(answer)) == (403, "insufficient-scope"), name
+
+
+async def never_read() -> AsyncIterator[bytes]:
+    """A body that notices when it is read."""
+    raise AssertionError("a byte of the body was read")
+    yield b""
+
+
+@pytest.mark.proves("G40", "G42", "X2")
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+async def test_not_a_byte_is_read_of_somebody_who_may_not_call(world: World, route: Route) -> None:
+    sample = route.sample(world)
+    callers = {"nobody": ({}, 401), "powerless": (world.powerless()["a service without scopes"], 403)}
+    for name, (authorization, status) in callers.items():
+        headers = {**authorization, "Content-Type": "application/json", **sample.headers}
+        for body in (b'{"broken', never_read()):
+            answer = await world.client(route.service).request(
+                route.method, route.path.format(**sample.path), params=sample.query, content=body, headers=headers
+            )
+            assert answer.status_code == status, name
+            assert code_of(answer) == {401: "invalid-token", 403: "insufficient-scope"}[status]
 
 
 @pytest.mark.proves("G40", "X2")

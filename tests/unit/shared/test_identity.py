@@ -359,6 +359,22 @@ async def test_without_a_token_every_named_route_is_closed(issuer: Issuer) -> No
             assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+async def test_a_token_is_looked_at_once_a_request(issuer: Issuer) -> None:
+    app, looks = new_app(issuer), []
+
+    class Counted:
+        verify_really = app.state.tokens.verify
+
+        async def verify(self, authorization: str | None) -> Any:
+            looks.append(authorization)
+            return await Counted.verify_really(authorization)
+
+    app.state.tokens = Counted()
+    async with client_of(app) as client:
+        answer = await client.get("/v1/mine", headers=bearer(issuer.token("customer", "s-1", scope="points:read")))
+    assert (answer.status_code, len(looks)) == (200, 1)
+
+
 def test_a_policy_for_nobody_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="say who"):
         allow()
