@@ -29,7 +29,7 @@ from services.redemption.customers.domain import Customer
 from services.redemption.metadata import task_tables
 from services.redemption.offers.domain import Offer
 from services.redemption.parts import Parts, make_parts
-from services.redemption.redemptions.api import AnswerWriter
+from services.redemption.redemptions.answers import AnswerWriter
 from services.redemption.redemptions.domain import Event, Line
 from services.redemption.redemptions.use_cases.accept import Accepted, accept
 from services.redemption.redemptions.use_cases.commands import Redeem

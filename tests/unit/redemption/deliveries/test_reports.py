@@ -30,7 +30,9 @@ from services.redemption.deliveries.domain import (
 )
 from services.redemption.deliveries.schemas import PartBody, PartRead
 from services.redemption.offers.domain import Offer
-from services.redemption.redemptions.domain import ARROWS, Event, State, decide, event_of
+from services.redemption.redemptions.domain import ARROWS, Event, Redemption, State, decide, event_of
+from services.redemption.redemptions.use_cases.outcomes import _judge
+from services.redemption.returns.domain import Kind
 from shared.sets import as_json
 
 NOON = datetime(2026, 6, 1, 4, tzinfo=UTC)
@@ -97,6 +99,30 @@ def test_while_a_cancellation_is_asked_for_only_a_part_that_has_not_left_is_unde
     partly = report(part("wallet", "issued", 1), is_decided=True, stopped=frozenset({2}))
     assert fates_of([1, 2], partly) == {1: Fate.WELL, 2: Fate.CANCELLATION}
     assert event_of(State.CANCELLING, [1, 2], partly) is Event.DELIVERED
+
+
+@pytest.mark.proves("G18")
+def test_of_a_cancellation_that_is_not_decided_nothing_is_given_back_yet() -> None:
+    lines = [{"number": number, "quantity": 1, "unit_points": 5, "limit_keys": []} for number in (1, 2)]
+    half = report(part("pickup", "cancelled", 1), part("courier", "preparing", 2), version=4)
+    waiting = _judge(redemption(State.CANCELLING), half, lines, None)
+    assert not isinstance(waiting, str) and (waiting.event, waiting.backs) == (None, {})
+    decided = _judge(redemption(State.CANCELLING), replace(half, is_decided=True), lines, None)
+    assert not isinstance(decided, str) and (decided.event, decided.backs) == (Event.UNDER_WAY, {Kind.CANCELLATION: [1]})
+    for early in (State.ACCEPTED, State.DECLINED):
+        assert _judge(redemption(early), half, lines, None) == "unknown"
+    cancelled = _judge(redemption(State.CANCELLED), half, lines, None)
+    assert not isinstance(cancelled, str) and (cancelled.event, cancelled.backs) == (None, {}), (
+        "before the pivot nothing was spent"
+    )
+
+
+def redemption(state: State) -> Redemption:
+    return Redemption(
+        id=REDEMPTION, customer_id=REDEMPTION, account_id=REDEMPTION, campaign="C", mode="points", state=state, price_points=10,
+        accepted_at=NOON, accepted_on=NOON.date(), deadline_at=NOON, changed_at=NOON, events_count=2, reasons=[], actor="x",
+        channel="x",
+    )  # fmt: skip
 
 
 def test_only_what_changed_is_told_and_in_its_order() -> None:
