@@ -157,7 +157,8 @@ async def _look(parts: Parts, place: Place, settle_seconds: float) -> _Seen:
 async def _save(parts: Parts, conn: AsyncConnection, run: UUID, seen: _Seen) -> datetime | None:
     """Write what a part saw, and at the end that the run is over. None when somebody gave the run up meanwhile."""
     now = await parts.clock.now(conn)
-    if not await store.count(conn, run, seen.counts, len(seen.breaks)):
+    different = {(b.service, b.kind, b.subject) for b in seen.breaks}  # two lines of one parcel are one break
+    if not await store.count(conn, run, seen.counts, len(different)):
         return None
     for service, kind, owner in await store.save_breaks(conn, seen.breaks, now):
         log.error("break_found", service=service, kind=kind, owner=owner)

@@ -12,8 +12,8 @@ DAMAGES = [
     damage(
         "all that was in a parcel deleted",
         "fulfillment",
-        "DELETE FROM parcel_lines WHERE parcel_id = '{ready_parcel}'",
-        found={"fulfillment-goods": "fulfillment:{ready}", "parcel-without-lines": "parcel:{ready_parcel}"},
+        "DELETE FROM parcel_lines WHERE parcel_id = '{sent_parcel}'",
+        found={"fulfillment-goods": "fulfillment:{sent}", "parcel-without-lines": "parcel:{sent_parcel}"},
     ),
     damage(
         "a parcel of nothing beside the one there is",
