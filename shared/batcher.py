@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from shared.database import RETRIES_MAX, Overloaded, in_transaction, is_data_error, is_retryable
+from shared.halves import by_halves
 from shared.metrics import BATCH_SIZE, OVERLOADED
 
 C = TypeVar("C")
@@ -101,19 +102,20 @@ class Batcher(Generic[C, R]):
 
     async def _outcomes(self, commands: Sequence[C]) -> Sequence[R | BaseException]:
         """Run the set; try again when another transaction got in the way; split it to find the one that spoils it."""
+        halved = await by_halves(commands, self._attempt, is_data_error)
+        return [outcome for outcomes in halved.results for outcome in outcomes]
+
+    async def _attempt(self, commands: Sequence[C]) -> Sequence[R | BaseException]:
+        """The outcomes of a set. Raises what one of several may have spoiled; of one alone that is its outcome."""
         for attempt in range(1, RETRIES_MAX + 1):
             try:
                 return await self._run(commands)
-            except Exception as error:  # noqa: BLE001 - handed to the callers below
+            except Exception as error:  # noqa: BLE001 - handed to the callers
                 if is_retryable(error) and attempt < RETRIES_MAX:
                     await asyncio.sleep(0.01 * attempt)
                     continue
                 if is_data_error(error) and len(commands) > 1:
-                    half = len(commands) // 2
-                    return [
-                        *await self._outcomes(commands[:half]),
-                        *await self._outcomes(commands[half:]),
-                    ]
+                    raise
                 return [error for _ in commands]
         raise AssertionError("the loop returns")
 

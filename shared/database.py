@@ -75,6 +75,12 @@ def is_data_error(error: BaseException) -> bool:
     return isinstance(cause, pg.DataError | pg.IntegrityError)
 
 
+def is_cut_off(error: BaseException) -> bool:
+    """Whether a statement took longer than it may, which says more of the load than of what was sent."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, pg.QueryCanceled)
+
+
 def is_down(error: BaseException) -> bool:
     """Whether the database went away: no connection, shutting down, or read-only after a failover."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
