@@ -110,7 +110,7 @@ class Batcher(Generic[C, R]):
         for attempt in range(1, RETRIES_MAX + 1):
             try:
                 return await self._run(commands)
-            except Exception as error:  # noqa: BLE001 - handed to the callers
+            except Exception as error:
                 if is_retryable(error) and attempt < RETRIES_MAX:
                     await asyncio.sleep(0.01 * attempt)
                     continue

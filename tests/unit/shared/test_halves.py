@@ -51,7 +51,7 @@ async def test_what_a_neighbour_refuses_alone_is_left_out_and_is_an_error_in_the
     refused = Work(2, error=Refused("catalog", 422, "validation-error"))
 
     async def ask(items: Sequence[int]) -> dict[int, str]:
-        return {n: "yes" for n in await refused.do(items)}
+        return dict.fromkeys(await refused.do(items), "yes")
 
     with capture_logs() as logs:
         assert await ask_by_halves(range(5), ask) == dict.fromkeys((0, 1, 3, 4), "yes")
@@ -65,10 +65,9 @@ def test_a_busy_or_absent_database_spoils_nothing() -> None:
     def by_driver(error: Exception) -> DBAPIError:
         return DBAPIError("UPDATE", None, error)
 
-    passing = [psycopg.errors.DeadlockDetected(), psycopg.errors.QueryCanceled(), psycopg.errors.AdminShutdown()]
+    passing = [psycopg.errors.DeadlockDetected(), psycopg.errors.QueryCanceled(), psycopg.errors.ReadOnlySqlTransaction()]
     assert not any(spoils_a_commit(by_driver(error)) for error in passing)
     assert not any(spoils_a_commit(error) for error in (Overloaded(), DatabaseUnavailable()))
-    assert all(
-        spoils_a_commit(by_driver(error)) for error in (psycopg.errors.CheckViolation(), psycopg.errors.RaiseException())
-    )
+    at_fault = [psycopg.errors.CheckViolation(), psycopg.errors.RaiseException()]
+    assert all(spoils_a_commit(by_driver(error)) for error in at_fault)
     assert all(spoils_a_commit(error) for error in (KeyError(1), ValueError(), AssertionError()))
