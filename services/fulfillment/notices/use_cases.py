@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fulfillment.notices import store
@@ -24,6 +25,10 @@ from shared.tasks import Again, Claim, Tasks
 __all__ = ["NOTIFYING", "Contacts", "Gateway", "Notices"]
 
 CONTACT_GONE = "nobody-to-tell"
+FAILED_AGAIN_SECONDS = 60.0
+"""After how long a notice that we ourselves cannot write is tried again. It is never given up, and each time it is an error."""
+
+log = structlog.get_logger()
 
 
 class Contacts(Protocol):
@@ -54,6 +59,7 @@ class _NotSent:
 
     reason: str
     ended: bool
+    after_seconds: float | None = None
 
 
 class Notices:
@@ -81,7 +87,7 @@ class Notices:
         how = {notice.id: end for notice, end in zip(pending, ends, strict=True)}
         await failpoint("notify.after_calls")
         again = {
-            claim.id: Again(end.reason)
+            claim.id: Again(end.reason, end.after_seconds)
             for claim in claims
             if claim.ref is not None and isinstance(end := how.get(claim.ref), _NotSent) and not end.ended
         }
@@ -100,14 +106,19 @@ class Notices:
     async def _send(self, notice: Pending, contact: Contact | None) -> _Sent | _NotSent:
         if contact is None:
             return _NotSent(CONTACT_GONE, ended=True)
-        text = render(notice.kind, notice.facts, contact.language, self._timezone)
         try:
+            text = render(notice.kind, notice.facts, contact.language, self._timezone)
             reference = await self._gateway.send(Message(notice.id, contact.phone, contact.language, notice.kind, text))
         except MessageRefused as refused:
             return _NotSent(refused.reason, ended=True)
         except NeighbourUnavailable as error:
             return _NotSent(type(error).__name__, ended=False)
-        return _Sent(contact.language, reference)
+        except Exception as error:  # noqa: BLE001 - one that cannot be sent holds up none of the others
+            failed = type(error).__name__  # its text may hold values
+        else:
+            return _Sent(contact.language, reference)
+        log.error("notice_failed", notice=str(notice.id), error=failed)
+        return _NotSent(failed, ended=False, after_seconds=FAILED_AGAIN_SECONDS)
 
     async def _record(self, conn: AsyncConnection, now: datetime, how: Mapping[UUID, _Sent | _NotSent]) -> None:
         sent = {one: (end.language, end.reference) for one, end in how.items() if isinstance(end, _Sent)}

@@ -5,12 +5,14 @@ the parcel's id, again and again until it answers, and the same reference is the
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 import structlog
+from psycopg import IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fulfillment.carriers.domain import Booked, Booking, Content, Recipient
@@ -20,8 +22,9 @@ from services.fulfillment.parcels.contacts import ContactSafe
 from services.fulfillment.parcels.domain import Change, Parcel, ParcelState, Reward, Way
 from shared.audit import Actor
 from shared.clock import Clock
-from shared.database import Database
+from shared.database import Database, is_data_error
 from shared.failpoints import failpoint
+from shared.halves import by_halves
 from shared.http_client import Refused
 from shared.problems import NeighbourUnavailable
 from shared.secrets import Unreadable
@@ -75,9 +78,9 @@ class Dispatching:
             return {}
         answers = await asyncio.gather(*(self._book(one) for one in wanted))
         await failpoint("dispatch.after_call")
-        booked = {one.claim.id: answer for one, answer in zip(wanted, answers, strict=True) if isinstance(answer, Booked)}
-        await self._note(wanted, booked)
-        return {one.claim.id: answer for one, answer in zip(wanted, answers, strict=True) if isinstance(answer, Again)}
+        told = list(zip(wanted, answers, strict=True))
+        again = {one.claim.id: answer for one, answer in told if isinstance(answer, Again)}
+        return again | await self._note([(one, answer) for one, answer in told if isinstance(answer, Booked)])
 
     async def _decide(self, conn: AsyncConnection, claims: Sequence[Claim]) -> list[_Wanted]:
         """Whatever is still being prepared leaves. For pickup that is all; what was cancelled or has left needs nothing.
@@ -110,6 +113,8 @@ class Dispatching:
             again = Again(str(error), REFUSED_AGAIN_SECONDS)
         except Unreadable:
             again = Again("contact and address cannot be read", REFUSED_AGAIN_SECONDS)
+        except Exception as error:  # noqa: BLE001 - one that cannot be booked holds up none of the others
+            again = Again(type(error).__name__, REFUSED_AGAIN_SECONDS)  # other texts may hold values
         loud = again.after_seconds is not None or wanted.claim.failures >= FAILURES_TO_ALARM
         (log.error if loud else log.warning)("dispatch_failed", parcel=str(parcel.id), reason=again.reason)
         return again
@@ -124,13 +129,24 @@ class Dispatching:
             contents=[Content(reward.names[contact.language], reward.quantity) for reward in wanted.rewards],
         )
 
-    async def _note(self, wanted: Sequence[_Wanted], booked: Mapping[UUID, Booked]) -> None:
-        """Write down which parcels have a tracking number; only those whose task is still in our hands."""
-        if not booked:
-            return
-        async with self._database.transaction() as conn:
-            held = await self._tasks.finish(conn, [one.claim for one in wanted if one.claim.id in booked])
-            answers = {one.parcel.id: booked[one.claim.id] for one in wanted if one.claim.id in held}
+    async def _note(self, booked: Sequence[tuple[_Wanted, Booked]]) -> dict[UUID, Again]:
+        """Write down tracking numbers. One that cannot be, such as a number that another parcel has, holds up no other."""
+        halved = await by_halves(booked, self._note_together, is_data_error)
+        if booked:
+            await failpoint("dispatch.after_commit")
+        again = {}
+        for (one, answer), error in halved.spoiled:
+            reason = f"the carrier's answer cannot be written down: {_what_failed(error)}"
+            log.error("dispatch_failed", parcel=str(one.parcel.id), reason=reason, carrier=answer.carrier)
+            again[one.claim.id] = Again(reason, REFUSED_AGAIN_SECONDS)
+        return again
+
+    async def _note_together(self, booked: Sequence[tuple[_Wanted, Booked]]) -> None:
+        """In one commit; only those whose task is still in our hands."""
+
+        async def work(conn: AsyncConnection) -> None:
+            held = await self._tasks.finish(conn, [one.claim for one, _ in booked])
+            answers = {one.parcel.id: answer for one, answer in booked if one.claim.id in held}
             locked = await store.lock(conn, answers.keys())
             now = await self._clock.now(conn)
             changes = [
@@ -138,9 +154,16 @@ class Dispatching:
             ]
             await self._changing.apply(conn, now, locked, changes)
             await failpoint("dispatch.before_commit")
-        await failpoint("dispatch.after_commit")
+
+        await self._database.run(work)
 
 
 def _dispatched(parcel: Parcel, booked: Booked) -> Change:
     told = {"carrier": booked.carrier, "tracking_number": booked.tracking_number}
     return Change(parcel.id, ParcelState.DISPATCHED, RULE, sets=told, facts=told)
+
+
+def _what_failed(error: Exception) -> str:
+    """The constraint that a row breaks, or the kind of error: no value of it."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return (cause.diag.constraint_name if isinstance(cause, IntegrityError) else None) or type(cause).__name__
