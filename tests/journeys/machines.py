@@ -39,7 +39,7 @@ class Machine:
     def environment(self) -> dict[str, str]:
         """What tells the command line which suite is meant."""
         ours = {"HUANGOU_STATE": str(self.suite.state), "HUANGOU_PORT_BASE": str(self.suite.ports.base), "COLUMNS": "150"}
-        return {**os.environ, **PACE, **ours}
+        return {**PACE, **os.environ, **ours}
 
     @property
     def has_database_at_hand(self) -> bool:
@@ -161,7 +161,7 @@ def _compose(*arguments: str) -> str:
 
 
 def _run(*line: str) -> str:
-    told = {**os.environ, **PACE}
+    told = {**PACE, **os.environ}
     done = subprocess.run(
         line, cwd=CHECKOUT, env=told, capture_output=True, text=True, check=False, timeout=COMPOSE_SECONDS_MAX
     )
