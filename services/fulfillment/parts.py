@@ -49,6 +49,9 @@ from shared.paging import Cursors
 from shared.secrets import Vault
 from shared.tasks import Tasks
 
+SCOPES = "internal outcomes:write"
+"""What this service asks for itself: to read from its neighbours, and to tell redemption how parts stand, as it alone may."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -195,5 +198,5 @@ def _token(settings: Settings, http: httpx.AsyncClient) -> AccessToken:
         token_url=settings.token_url,
         client_id=settings.client_id,
         client_secret=settings.client_secret.get_secret_value(),
-        scope="internal",
+        scope=SCOPES,
     )

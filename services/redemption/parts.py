@@ -23,6 +23,8 @@ from shared.remembered import Remembered
 from shared.secrets import Vault
 from shared.tasks import Tasks
 
+SCOPES = "internal reservations:write fulfillments:write"
+"""What this service asks for itself: to read from its neighbours, and what it alone may have them do."""
 CUSTOMERS_SEEN_MAX = 50_000
 CUSTOMERS_SEEN_SECONDS = 60.0
 
@@ -80,7 +82,7 @@ def make_parts(settings: Settings, *, clock: Clock | None = None, transport: htt
         token_url=settings.token_url,
         client_id=settings.client_id,
         client_secret=settings.client_secret.get_secret_value(),
-        scope="internal",
+        scope=SCOPES,
     )
     return Parts(
         settings=settings,

@@ -266,8 +266,8 @@ def serve_identity(issuer: Issuer) -> ThreadingHTTPServer:
             self._answer(asyncio.run(issuer.fetch()))
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            token = issuer.token("service", "service", scope="internal", client_id="service")
+            form = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            token = issuer.granted(self.headers["Authorization"], form)
             self._answer({"access_token": token, "expires_in": 300})
 
         def _answer(self, body: dict[str, Any]) -> None:

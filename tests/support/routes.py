@@ -204,6 +204,7 @@ READERS = _of("customer:catalog:read", "service:internal", "service:campaigns:wr
     f"staff:{role}" for role in ("agent", "reviewer", "supervisor", "branch", "campaign_manager", "auditor")
 }
 MANAGERS = _of("staff:campaign_manager", "service:campaigns:write")
+RESERVING, FULFILLING = _of("service:reservations:write"), _of("service:fulfillments:write")
 INTERNAL, BOOKS = _of("service:internal"), _of("service:internal", "service:reconcile:read")
 STAFF = frozenset(f"staff:{role}" for role in ROLES)
 DESK = _of("staff:agent", "staff:supervisor", "staff:branch", "staff:auditor")
@@ -216,18 +217,18 @@ OWN = "a customer sees their own alone"
 TILLS_OWN = "a request number belongs to the terminal that sent it"
 
 ROUTES = [
-    Route("catalog", "PUT", "/internal/v1/reservations", INTERNAL, lambda w: Sample("redemption", body=_bulk(wish()))),
+    Route("catalog", "PUT", "/internal/v1/reservations", RESERVING, lambda w: Sample("redemption", body=_bulk(wish()))),
     Route("catalog", "GET", "/internal/v1/reservations", BOOKS, lambda w: Sample("redemption")),
     Route(
-        "catalog", "PUT", "/internal/v1/reservations/releases", INTERNAL,
+        "catalog", "PUT", "/internal/v1/reservations/releases", RESERVING,
         lambda w: Sample("redemption", body=_bulk({"id": str(uuid.uuid4())})),
     ),
     Route(
-        "catalog", "PUT", "/internal/v1/reservations/consumptions", INTERNAL,
+        "catalog", "PUT", "/internal/v1/reservations/consumptions", RESERVING,
         lambda w: Sample("redemption", body=_bulk({"id": str(uuid.uuid4())})),
     ),
     Route(
-        "catalog", "PUT", "/internal/v1/reservations/returns", INTERNAL,
+        "catalog", "PUT", "/internal/v1/reservations/returns", RESERVING,
         lambda w: Sample("redemption", body=_bulk(_comes_back())),
     ),
     Route("catalog", "GET", "/internal/v1/merchants", INTERNAL, lambda w: Sample("redemption")),
@@ -252,7 +253,10 @@ ROUTES = [
         "redemption", "POST", "/v1/redemptions/{redemption_id}/cancellation",
         _of("customer:redemptions:write", "staff:agent", "staff:supervisor"), _cancellation, OWN,
     ),
-    Route("redemption", "PUT", "/internal/v1/outcomes", INTERNAL, lambda w: Sample("redemption", body=_bulk(_outcome()))),
+    Route(
+        "redemption", "PUT", "/internal/v1/outcomes", _of("service:outcomes:write"),
+        lambda w: Sample("fulfillment", body=_bulk(_outcome())),
+    ),
     Route("redemption", "GET", "/v1/addresses", _of("customer:profile:read"), lambda w: Sample("owner")),
     Route("redemption", "PUT", "/v1/addresses/{address_id}", _of("customer:profile:write"), _address, OWN),
     Route(
@@ -312,10 +316,10 @@ ROUTES = [
         lambda w: Sample("till", body={"code": w.code}),
         reads="asks about a code that shall stand in no address",
     ),
-    Route("fulfillment", "PUT", "/internal/v1/fulfillments", INTERNAL, _fulfilment),
+    Route("fulfillment", "PUT", "/internal/v1/fulfillments", FULFILLING, _fulfilment),
     Route("fulfillment", "GET", "/internal/v1/fulfillments", BOOKS, lambda w: Sample("redemption")),
     Route(
-        "fulfillment", "PUT", "/internal/v1/fulfillments/cancellations", INTERNAL,
+        "fulfillment", "PUT", "/internal/v1/fulfillments/cancellations", FULFILLING,
         lambda w: Sample("redemption", body=_bulk({"id": str(uuid.uuid4())})),
     ),
     Route("fulfillment", "GET", "/v1/parcels", _of("customer:vouchers:read"), lambda w: Sample("owner")),

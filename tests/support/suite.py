@@ -47,7 +47,7 @@ class Network(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
         if host == "identity.test":
-            token = self.issuer.token("service", "redemption", scope="internal", client_id="redemption")
+            token = self.issuer.granted(request.headers["authorization"], await request.aread())
             return httpx.Response(200, json={"access_token": token, "expires_in": 300}, request=request)
         self.calls.append((host, request.method, request.url.path))
         fault = self.faults.get(host)

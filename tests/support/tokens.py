@@ -1,11 +1,15 @@
 """A test's own identity provider: it signs tokens for anybody and publishes its key."""
 
+import base64
 import time
 import uuid
 from typing import Any
+from urllib.parse import parse_qs
 
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
+
+from deploy.sandbox.identity.clients import CLIENTS
 
 ISSUER = "https://identity.test"
 AUDIENCE = "huangou"
@@ -48,9 +52,21 @@ class Issuer:
         token = self.token("merchant", subject, scope=scope, merchant=merchant, terminal=terminal, client_id=subject)
         return bearer(token)
 
-    def service(self, name: str = "redemption", scope: str = "internal") -> dict[str, str]:
-        """The header of a service or of a system of the bank."""
-        return bearer(self.token("service", name, scope=scope, client_id=name))
+    def service(self, name: str = "redemption", scope: str | None = None) -> dict[str, str]:
+        """The header of a service or of a system of the bank, with all that the sandbox gives it where no scope is named."""
+        return bearer(self.service_token(name, scope))
+
+    def service_token(self, name: str, scope: str | None = None) -> str:
+        """What a client of the sandbox gets when it asks for these scopes: those of them that are its own."""
+        if scope is None:
+            scope = " ".join(CLIENTS[name].scopes)
+        return self.token("service", name, scope=scope, client_id=name)
+
+    def granted(self, request_authorization: str, form: bytes) -> str:
+        """The token that a service asks for with its credentials."""
+        name = base64.b64decode(request_authorization.removeprefix("Basic ")).decode().partition(":")[0]
+        [asked] = parse_qs(form.decode())["scope"]
+        return self.service_token(name, " ".join(CLIENTS[name].granted(asked)))
 
 
 def bearer(token: str) -> dict[str, str]:

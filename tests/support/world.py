@@ -24,7 +24,10 @@ from tests.support.suite import Suite, running_suite
 from tests.support.tokens import Issuer, bearer
 
 ROLES = ("agent", "reviewer", "supervisor", "branch", "campaign_manager", "auditor", "administrator")
-SERVICE_SCOPES = ("internal", "feeds:write", "reconcile:read", "campaigns:write", "tasks:write")
+SERVICE_SCOPES = (
+    "internal", "reservations:write", "fulfillments:write", "outcomes:write", "feeds:write", "reconcile:read",
+    "campaigns:write", "tasks:write",
+)  # fmt: skip
 CUSTOMER_SCOPES = (
     "catalog:read", "points:read", "profile:read", "profile:write", "redemptions:read", "redemptions:write", "vouchers:read",
 )  # fmt: skip
@@ -145,7 +148,8 @@ class World:
             "supervisor": self.issuer.staff("supervisor"),
             "campaign manager": self.issuer.staff("campaign_manager"),
             "counter": self.issuer.staff("branch", subject="clerk-1", branch="B001"),
-            "redemption": self.issuer.service("redemption", "internal"),
+            "redemption": self.issuer.service("redemption"),
+            "fulfillment": self.issuer.service("fulfillment"),
             "operations": self.issuer.service("operations", "reconcile:read"),
             "bank feeds": self.issuer.service("bank-feeds", "feeds:write"),
         }

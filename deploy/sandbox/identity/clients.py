@@ -59,9 +59,9 @@ CLIENTS = {
     for client in (
         Client("mobile-app", CODE, APP_SCOPES, signs_in="customer", public=True),
         Client("console", CODE, ("openid",), signs_in="staff", refreshes=True),
-        Client("catalog", CREDENTIALS, ("internal",), claims=SERVICE),
-        Client("redemption", CREDENTIALS, ("internal",), claims=SERVICE),
-        Client("fulfillment", CREDENTIALS, ("internal",), claims=SERVICE),
+        Client("catalog", CREDENTIALS, (), claims=SERVICE),  # calls nobody
+        Client("redemption", CREDENTIALS, ("internal", "reservations:write", "fulfillments:write"), claims=SERVICE),
+        Client("fulfillment", CREDENTIALS, ("internal", "outcomes:write"), claims=SERVICE),
         Client("bank-feeds", CREDENTIALS, ("feeds:write",), claims=SERVICE),
         Client(
             "operations",

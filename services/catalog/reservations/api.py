@@ -21,7 +21,7 @@ from shared.app import new_router
 from shared.identity import Principal, allow, services
 from shared.sets import as_json
 
-Internal = Annotated[Principal, allow(services("internal"))]
+Reserving = Annotated[Principal, allow(services("reservations:write"))]
 Reconciling = Annotated[Principal, allow(services("internal"), services("reconcile:read"))]
 PAGE_MAX = 1_000
 BODY_BYTES_MAX = 256 * 1024
@@ -33,7 +33,7 @@ def reservation_router(lanes: Lanes, reservations: Reservations) -> APIRouter:
     router = new_router()
 
     @router.put("/internal/v1/reservations", max_body_size=BODY_BYTES_MAX, responses={200: {"model": OutcomesView}})
-    async def reserve(body: ReservationsBody, who: Internal) -> Response:
+    async def reserve(body: ReservationsBody, who: Reserving) -> Response:
         """Take stock, quota and budget for redemptions, each whole or not at all."""
         actor = body.actor.as_actor(who)
         wishes = [
@@ -48,12 +48,12 @@ def reservation_router(lanes: Lanes, reservations: Reservations) -> APIRouter:
         return _outcomes(await asyncio.gather(*(lanes.reserve.submit(wish) for wish in wishes)))
 
     @router.put("/internal/v1/reservations/releases", responses={200: {"model": OutcomesView}})
-    async def release(body: SettlementsBody, who: Internal) -> Response:
+    async def release(body: SettlementsBody, who: Reserving) -> Response:
         """Give back what is held; an unknown id is remembered, so that a late reservation takes nothing."""
         return _outcomes(await asyncio.gather(*(lanes.release.submit(item) for item in _settlements(body, who))))
 
     @router.put("/internal/v1/reservations/consumptions", responses={200: {"model": OutcomesView}})
-    async def consume(body: SettlementsBody, who: Internal) -> Response:
+    async def consume(body: SettlementsBody, who: Reserving) -> Response:
         """Hand out what is held."""
         return _outcomes(await asyncio.gather(*(lanes.consume.submit(item) for item in _settlements(body, who))))
 

@@ -24,7 +24,7 @@ def return_router(returns: Batcher[Return, Outcome]) -> APIRouter:
     @router.put(
         "/internal/v1/reservations/returns", max_body_size=BODY_BYTES_MAX, responses={200: {"model": ReturnOutcomesView}}
     )
-    async def give_back(body: ReturnsBody, who: Annotated[Principal, allow(services("internal"))]) -> Response:
+    async def give_back(body: ReturnsBody, who: Annotated[Principal, allow(services("reservations:write"))]) -> Response:
         """Give back units of reservations, with their places in quota and budget or without; each document is taken once."""
         actor = body.actor.as_actor(who)
         documents = [

@@ -23,7 +23,7 @@ from shared.app import new_router
 from shared.batcher import Batcher
 from shared.identity import Principal, allow, services
 
-Internal = Annotated[Principal, allow(services("internal"))]
+Fulfilling = Annotated[Principal, allow(services("fulfillments:write"))]
 Reconciling = Annotated[Principal, allow(services("internal"), services("reconcile:read"))]
 PAGE_MAX = 1_000
 BODY_BYTES_MAX = 8 * 1024 * 1024
@@ -40,14 +40,14 @@ def fulfillment_router(
     router = new_router()
 
     @router.put("/internal/v1/fulfillments", responses={200: {"model": OutcomesView}}, max_body_size=BODY_BYTES_MAX)
-    async def accept(body: FulfillmentsBody, who: Internal) -> Response:
+    async def accept(body: FulfillmentsBody, who: Fulfilling) -> Response:
         """Hand out what was redeemed: e-vouchers at once, goods as a parcel. Sending again is the same request."""
         actor = body.actor.as_actor(who)
         outcomes = await asyncio.gather(*(accepting.submit(item.as_wish(actor, fingerprints)) for item in body.items))
         return json_answer(OutcomesView.of(outcomes))
 
     @router.put("/internal/v1/fulfillments/cancellations", responses={200: {"model": CancellationsView}})
-    async def cancel(body: CancellationsBody, who: Internal) -> Response:
+    async def cancel(body: CancellationsBody, who: Fulfilling) -> Response:
         """Stop what has not left. One that comes before its creation stops it. Sending again is the same request."""
         actor = body.actor.as_actor(who)
         stopped = await asyncio.gather(*(cancelling.submit(Cancellation(item.id, actor)) for item in body.items))

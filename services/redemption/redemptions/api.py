@@ -149,7 +149,7 @@ def ending_router(parts: Parts, cancelling: Cancelling) -> APIRouter:
         return kept_answer(outcome.status, outcome.body, outcome.location, replayed=outcome.replayed)
 
     @router.put("/internal/v1/outcomes", response_model=OutcomesView)
-    async def put_outcomes(body: OutcomesBody, who: Annotated[Principal, allow(services("internal"))]) -> OutcomesView:
+    async def put_outcomes(body: OutcomesBody, who: Annotated[Principal, allow(services("outcomes:write"))]) -> OutcomesView:
         """Fulfillment tells how parts stand. Sending again, late or out of order changes nothing (G34)."""
         outcomes = await take_outcomes(parts, [item.as_report() for item in body.items], body.actor.as_actor(who))
         return OutcomesView(items=[OutcomeView(id=item.id, outcome=outcomes[item.id]) for item in body.items])

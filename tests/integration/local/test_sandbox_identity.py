@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from deploy.sandbox.identity.app import build
-from deploy.sandbox.identity.clients import till_secret
+from deploy.sandbox.identity.clients import CLIENTS, till_secret
 from deploy.sandbox.identity.codes import challenge_of
 from deploy.sandbox.identity.settings import IdentitySettings
 from deploy.sandbox.identity.tokens import Signer
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.anyio
 ISSUER = "http://127.0.0.1:8109"
 SEED, TILL_KEY = bytes(range(32)), bytes(range(32, 64))
 SECRET = "sixteen-or-more-characters"
+PROGRAMS = ("console", "catalog", "redemption", "fulfillment", "operations", "bank-feeds")
 VERIFIER = "v" * 43
 CALLBACK = "http://127.0.0.1:5000/callback"
 
@@ -32,7 +33,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         issuer=ISSUER,
         signing_key=SEED,
         till_key=TILL_KEY,
-        client_secrets={name: SecretStr(SECRET) for name in ("console", "redemption", "operations", "bank-feeds")},
+        client_secrets={name: SecretStr(SECRET) for name in PROGRAMS},
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(build(settings)), base_url=ISSUER) as client:
         yield client
@@ -101,7 +102,8 @@ async def test_a_member_of_staff_signs_in_through_the_console_with_role_branch_a
 @pytest.mark.parametrize(
     ("client_id", "secret", "kind", "scopes"),
     [
-        ("redemption", SECRET, "service", {"internal"}),
+        ("redemption", SECRET, "service", {"internal", "reservations:write", "fulfillments:write"}),
+        ("fulfillment", SECRET, "service", {"internal", "outcomes:write"}),
         ("bank-feeds", SECRET, "service", {"feeds:write"}),
         ("operations", SECRET, "service", {"feeds:write", "reconcile:read", "campaigns:write", "tasks:write"}),
         ("till:M001:T01", till_secret(TILL_KEY, "till:M001:T01"), "merchant", {"vouchers:verify", "vouchers:use"}),
@@ -124,6 +126,19 @@ async def test_fewer_scopes_can_be_asked_for_and_never_more(http: httpx.AsyncCli
     assert some.json()["scope"] == "reconcile:read"
     none = await http.post("/token", data=form | {"scope": "internal"})
     assert (none.status_code, none.json()["error"]) == (400, "invalid_scope")
+
+
+@pytest.mark.proves("X2")
+async def test_what_moves_something_between_services_is_one_clients_alone_and_the_catalog_calls_nobody(
+    http: httpx.AsyncClient,
+) -> None:
+    moves = {"reservations:write": "redemption", "fulfillments:write": "redemption", "outcomes:write": "fulfillment"}
+    for scope, owner in moves.items():
+        assert [client.id for client in CLIENTS.values() if scope in client.scopes] == [owner]
+    for scope in ("", "internal", *moves):
+        form = {"grant_type": "client_credentials", "client_id": "catalog", "client_secret": SECRET, "scope": scope}
+        answer = await http.post("/token", data=form)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope"), scope
 
 
 @pytest.mark.parametrize(
