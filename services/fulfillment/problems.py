@@ -68,7 +68,7 @@ CATALOGUE = Catalogue(
         ),
         TooManyAttempts: problem(
             "too-many-attempts", 429, "取件码输错次数过多，请稍后再试。", "取件碼輸錯次數過多，請稍後再試。",
-            "Too many wrong codes were tried for this parcel; wait a while.", recoverable=True, shows=("retry_after_seconds",),
+            "Too many wrong codes were tried; wait a while.", recoverable=True, shows=("retry_after_seconds",),
         ),
         PickupCodeNotShowable: problem(
             "pickup-code-not-showable", 409, "包裹到达网点后才显示取件码。", "包裹到達分行後才顯示取件碼。",

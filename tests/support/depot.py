@@ -113,10 +113,10 @@ class Depot:
         """A parcel is taken in at a branch."""
         return await self.fulfillment.client.put(f"/v1/parcels/{parcel}/arrival", headers=self.staff(branch))
 
-    async def hand_over(self, parcel: str, code: str, branch: str = "B001") -> httpx.Response:
+    async def hand_over(self, parcel: str, code: str, branch: str = "B001", subject: str = "clerk-1") -> httpx.Response:
         """A code is shown at the counter."""
-        body = {"code": code}
-        return await self.fulfillment.client.put(f"/v1/parcels/{parcel}/handover", json=body, headers=self.staff(branch))
+        headers = self.staff(branch, subject)
+        return await self.fulfillment.client.put(f"/v1/parcels/{parcel}/handover", json={"code": code}, headers=headers)
 
     async def code(self, parcel: str, subject: str = CUSTOMER) -> str:
         """The owner looks at the pickup code."""

@@ -24,6 +24,7 @@ from services.fulfillment.parcels.domain import (
     PickupCodeWrong,
     TooManyAttempts,
 )
+from services.fulfillment.parcels.guessing import COUNT_MAX, WINDOW_MAX, patience
 from services.fulfillment.parcels.pickup_codes import CANDIDATES, PickupCodeSafe, new_code, normalise
 from shared.audit import Actor, Audit, Entry
 from shared.clock import Clock, bank_day
@@ -31,8 +32,6 @@ from shared.database import Database
 from shared.failpoints import failpoint
 from shared.problems import NotFound
 
-ATTEMPTS_MAX = 5
-ATTEMPTS_WINDOW = timedelta(minutes=10)
 CODE_TRIES_MAX = 3
 ARRIVED = frozenset({ParcelState.READY, ParcelState.COLLECTED, ParcelState.RETURNED})
 
@@ -114,7 +113,7 @@ class Counter:
     async def hand_over(self, parcel_id: UUID, branch: str | None, typed: str, actor: Actor) -> None:
         """The customer showed the code: the parcel is theirs. Shown again, it stays handed over.
 
-        Raises NotFound, ParcelNotReady, PickupCodeWrong, or TooManyAttempts after five wrong ones in ten minutes.
+        Raises NotFound, ParcelNotReady, PickupCodeWrong, or TooManyAttempts once `guessing` says that it is enough.
         """
 
         async def work(conn: AsyncConnection) -> PickupCodeWrong | None:
@@ -131,10 +130,11 @@ class Counter:
         if parcel.state not in (ParcelState.READY, ParcelState.COLLECTED) or parcel.code_hmac is None:
             raise ParcelNotReady(state=parcel.state.value)
         assert parcel.branch is not None
+        await store.lock_counts(conn, actor.name, parcel.branch)
         now = await self._clock.now(conn)
-        await self._require_patience(conn, now, parcel)
+        await self._require_patience(conn, now, parcel, actor)
         if not hmac.compare_digest(self._safe.look_up(parcel.branch, normalise(typed)), parcel.code_hmac):
-            await store.note_attempt(conn, now, parcel.id)
+            await store.note_attempt(conn, now, parcel.id, actor.name, parcel.branch)
             await self._audit.record(conn, now, [Entry("parcel.code_wrong", f"parcel:{parcel.id}", actor)])
             return PickupCodeWrong()
         if parcel.state is ParcelState.READY:
@@ -159,9 +159,11 @@ class Counter:
                 if one not in taken:
                     return code, one
 
-    async def _require_patience(self, conn: AsyncConnection, now: datetime, parcel: Parcel) -> None:
-        """Raises TooManyAttempts while five wrong codes of the last ten minutes stand against the parcel."""
-        tried: Sequence[datetime] = await store.attempts_since(conn, parcel.id, now - ATTEMPTS_WINDOW, ATTEMPTS_MAX)
-        if len(tried) >= ATTEMPTS_MAX:
-            wait = tried[-1] + ATTEMPTS_WINDOW - now
-            raise TooManyAttempts(retry_after_seconds=max(1, int(wait.total_seconds()) + 1))
+    async def _require_patience(self, conn: AsyncConnection, now: datetime, parcel: Parcel, actor: Actor) -> None:
+        """Raises TooManyAttempts while too many wrong codes stand against the parcel, the person or the branch."""
+        assert parcel.branch is not None
+        since = now - WINDOW_MAX
+        tried = await store.attempts_since(conn, parcel.id, actor.name, parcel.branch, since, COUNT_MAX)
+        wait = patience(now, tried)
+        if wait is not None:
+            raise TooManyAttempts(retry_after_seconds=int(wait.total_seconds()) + 1)

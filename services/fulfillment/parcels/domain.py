@@ -92,7 +92,7 @@ class PickupCodeWrong(DomainError):
 
 
 class TooManyAttempts(DomainError):
-    """Too many wrong codes were tried for this parcel; wait a while."""
+    """Too many wrong codes were tried; wait a while."""
 
 
 class PickupCodeNotShowable(DomainError):

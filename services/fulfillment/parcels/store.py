@@ -82,7 +82,16 @@ _SEQUENCES = text(f"SELECT parcel_id, sequence FROM parcel_events WHERE parcel_i
 _CODES_TAKEN = text(
     "SELECT code_hmac FROM parcels WHERE branch = :branch AND state = 'ready' AND code_hmac = ANY(CAST(:hmacs AS bytea[]))"
 )
-_ATTEMPTS = text("SELECT at FROM pickup_attempts WHERE parcel_id = :id AND at > :since ORDER BY at DESC LIMIT :most")
+# One after the other in the order of their names; a row that another open transaction just writes is waited for.
+_COUNT = text("INSERT INTO pickup_counts SELECT * FROM unnest(CAST(:keys AS text[])) ON CONFLICT DO NOTHING")
+_LOCK_COUNTS = text('SELECT "of" FROM pickup_counts WHERE "of" = ANY(CAST(:keys AS text[])) ORDER BY "of" FOR NO KEY UPDATE')
+_ATTEMPTS = text(
+    " UNION ALL ".join(
+        f"(SELECT '{whose}' AS whose, at FROM pickup_attempts WHERE {column} = :{whose} AND at > :since "
+        "ORDER BY at DESC LIMIT :most)"
+        for whose, column in (("parcel", "parcel_id"), ("person", "person"), ("branch", "branch"))
+    )
+)
 
 
 async def insert_parcels(conn: AsyncConnection, rows: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]]) -> None:
@@ -203,14 +212,29 @@ async def codes_taken(conn: AsyncConnection, branch: str, hmacs: Sequence[bytes]
     return {bytes(one) for one in found.scalars()}
 
 
-async def note_attempt(conn: AsyncConnection, now: datetime, parcel_id: UUID) -> None:
+async def lock_counts(conn: AsyncConnection, person: str, branch: str) -> None:
+    """Make whoever else counts this person's or this branch's attempts wait for the end of this transaction."""
+    keys = sorted((f"branch {branch}", f"person {person}"))
+    if len((await conn.execute(_LOCK_COUNTS, {"keys": keys})).all()) < len(keys):
+        await conn.execute(_COUNT, {"keys": keys})
+        await conn.execute(_LOCK_COUNTS, {"keys": keys})
+
+
+async def note_attempt(conn: AsyncConnection, now: datetime, parcel_id: UUID, person: str, branch: str) -> None:
     """Write down that a wrong code was tried."""
-    await insert_rows(conn, pickup_attempts, [{"id": new_id(), "parcel_id": parcel_id, "at": now}])
+    row = {"id": new_id(), "parcel_id": parcel_id, "person": person, "branch": branch, "at": now}
+    await insert_rows(conn, pickup_attempts, [row])
 
 
-async def attempts_since(conn: AsyncConnection, parcel_id: UUID, since: datetime, most: int) -> list[datetime]:
-    """When wrong codes were tried for a locked parcel, the last first."""
-    return list((await conn.execute(_ATTEMPTS, {"id": parcel_id, "since": since, "most": most})).scalars())
+async def attempts_since(
+    conn: AsyncConnection, parcel_id: UUID, person: str, branch: str, since: datetime, most: int
+) -> dict[str, list[datetime]]:
+    """When wrong codes were tried for a locked parcel, by a locked person and at a locked branch, the last first."""
+    values = {"parcel": parcel_id, "person": person, "branch": branch, "since": since, "most": most}
+    found: dict[str, list[datetime]] = {"parcel": [], "person": [], "branch": []}
+    for row in await conn.execute(_ATTEMPTS, values):
+        found[row.whose].append(row.at)
+    return {whose: sorted(tried, reverse=True) for whose, tried in found.items()}
 
 
 def _by_id(rows: Iterable[Row[Any]]) -> dict[UUID, Parcel]:

@@ -139,6 +139,13 @@ pickup_attempts = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("parcel_id", Uuid, ForeignKey("parcels.id"), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("branch", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     Index("ix_pickup_attempts_parcel_id_at", "parcel_id", "at"),
+    Index("ix_pickup_attempts_person_at", "person", "at"),
+    Index("ix_pickup_attempts_branch_at", "branch", "at"),
 )
+
+# A row a person and a branch, to be locked while their attempts are counted and one more is noted.
+pickup_counts = Table("pickup_counts", metadata, Column("of", Text, primary_key=True))

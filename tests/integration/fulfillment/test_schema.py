@@ -113,6 +113,8 @@ def _used_at(state: VoucherState) -> str | None:
         "UPDATE parcel_events SET at = now()",
         "DELETE FROM parcel_events",
         "DELETE FROM pickup_attempts",
+        "UPDATE pickup_attempts SET person = 'somebody else'",
+        "DELETE FROM pickup_counts",
         "DELETE FROM branches",
         "UPDATE uses SET fingerprint = NULL",
         "DELETE FROM uses",
