@@ -26,6 +26,7 @@ from shared.tasks import NewTask
 from tests.integration.alerts.watch import Watch
 from tests.integration.reconciliation.world import lane
 from tests.support.alerts import rules
+from tests.support.fulfillment import ACTOR, branch, goods, to_branch, wish
 from tests.support.redemption import rested
 from tests.support.tokens import AUDIENCE, ISSUER
 
@@ -239,6 +240,48 @@ async def test_codes_guessed(watch: Watch) -> None:
     await guess("T01", 8)
     await guess("T02", 9)
     assert await watch.firing() == {"CodesGuessed"}
+
+
+async def ready_parcel(watch: Watch) -> str:
+    """A parcel that lies ready at B001."""
+    suite, headers = watch.suite, watch.suite.issuer.service("bank-feeds", "feeds:write")
+    assert (await suite.tills.put("/v1/branches", json={"items": [branch()]}, headers=headers)).status_code == 200
+    asked = wish(goods(), delivery=to_branch())
+    body = {"actor": ACTOR, "items": [asked]}
+    put = await suite.tills.put("/internal/v1/fulfillments", json=body, headers=suite.issuer.service())
+    assert put.json()["items"][0]["outcome"] == "accepted", put.text
+    await suite.fulfillment_worker.run_once(lane(suite.fulfillment_worker, "dispatch"))
+    parcel = watch.world.value("fulfillment", "SELECT id FROM parcels WHERE fulfillment_id = %s", asked["id"])
+    arrived = await suite.tills.put(f"/v1/parcels/{parcel}/arrival", headers=suite.issuer.staff("branch", branch="B001"))
+    assert arrived.status_code == 200, arrived.text
+    return parcel
+
+
+async def guess_at_counter(watch: Watch, parcel: str, status: int, times: int) -> None:
+    headers = watch.suite.issuer.staff("branch", branch="B001")
+    for _ in range(times):
+        answer = await watch.suite.tills.put(f"/v1/parcels/{parcel}/handover", json={"code": "no code"}, headers=headers)
+        assert answer.status_code == status, answer.text
+
+
+@pytest.mark.proves("G53", "F2")
+async def test_pickup_codes_wrong(watch: Watch) -> None:
+    parcels = [await ready_parcel(watch) for _ in range(3)]
+    await guess_at_counter(watch, parcels[0], 409, 1)
+    await watch.begin()
+    for parcel in parcels:
+        await guess_at_counter(watch, parcel, 409, 4)
+    assert await watch.firing() == {"PickupCodesWrong"}
+
+
+@pytest.mark.proves("G53", "F2")
+async def test_pickup_codes_guessed(watch: Watch) -> None:
+    parcel = await ready_parcel(watch)
+    await guess_at_counter(watch, parcel, 409, 5)
+    await guess_at_counter(watch, parcel, 429, 1)
+    await watch.begin()
+    await guess_at_counter(watch, parcel, 429, 4)
+    assert await watch.firing() == {"PickupCodesGuessed"}
 
 
 @pytest.mark.proves("G53")
