@@ -18,6 +18,8 @@ from shared.problems import NeighbourUnavailable
 from shared.tasks import Again, Claim, Tasks
 
 UNKNOWN = "unknown"
+NOT_TAKEN = {UNKNOWN: "redemption does not know it", "failed": "redemption could not take it in"}
+"""Outcomes after which it is told again, and why."""
 POISONED_AGAIN_SECONDS = 60.0
 """After how long what redemption refuses is told again. It is never given up, and each time it is an error in the log."""
 
@@ -28,7 +30,7 @@ class OutcomeTaker(Protocol):
     """Who wants to know how fulfillments end."""
 
     async def take_outcomes(self, told: Sequence[Listed]) -> Mapping[UUID, str]:
-        """What became of each report: taken, older or unknown. Raises NeighbourUnavailable or Refused."""
+        """What became of each report: taken, older, unknown or failed. Raises NeighbourUnavailable or Refused."""
 
 
 class Reporting:
@@ -62,15 +64,15 @@ class Reporting:
         except NeighbourUnavailable as error:
             return {claim.id: Again(str(error)) for claim, _ in told}
         await failpoint("report.after_call")
-        unknown = {claim.id for claim, listed in told if outcomes.get(listed.id, UNKNOWN) == UNKNOWN}
+        left = {claim.id: outcome for claim, one in told if (outcome := outcomes.get(one.id, UNKNOWN)) in NOT_TAKEN}
         async with self._database.transaction() as conn:
-            await self._tasks.finish(conn, [claim for claim, _ in told if claim.id not in unknown])
-            await store.note_reported(conn, [listed for claim, listed in told if claim.id not in unknown])
+            await self._tasks.finish(conn, [claim for claim, _ in told if claim.id not in left])
+            await store.note_reported(conn, [listed for claim, listed in told if claim.id not in left])
             await failpoint("report.before_commit")
         for claim, listed in told:
-            if claim.id in unknown:
-                log.error("report_unknown", fulfillment=str(listed.id))
-        return {one: Again("redemption does not know it", POISONED_AGAIN_SECONDS) for one in unknown}
+            if claim.id in left:
+                log.error(f"report_{left[claim.id]}", fulfillment=str(listed.id))
+        return {one: Again(NOT_TAKEN[outcome], POISONED_AGAIN_SECONDS) for one, outcome in left.items()}
 
 
 def _poisoned(claim: Claim, listed: Listed, error: Refused) -> dict[UUID, Again]:

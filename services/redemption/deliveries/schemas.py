@@ -107,10 +107,10 @@ class OutcomesBody(BaseModel):
 
 
 class OutcomeView(BaseModel):
-    """Whether it was news: `taken`, `older` than what is known, or `unknown` here."""
+    """Whether it was news: `taken`, `older` than what is known, `unknown` here, or `failed`: then it is to be told again."""
 
     id: UUID
-    outcome: Literal["taken", "older", "unknown"]
+    outcome: Literal["taken", "older", "unknown", "failed"]
 
 
 class OutcomesView(BaseModel):

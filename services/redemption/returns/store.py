@@ -36,6 +36,15 @@ _DECIDE = text(
       FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[])) AS n(id, state) WHERE r.id = n.id
     """
 )
+# A counter that has drifted is found by the check of the books; it does not hold anybody's points back.
+_GIVE_LIMITS_BACK = text(
+    """
+    UPDATE limit_counters c SET taken = greatest(0, c.taken - n.quantity)
+      FROM unnest(CAST(:customers AS uuid[]), CAST(:keys AS text[]), CAST(:quantities AS int[]))
+           AS n(customer_id, limit_key, quantity)
+     WHERE c.customer_id = n.customer_id AND c.limit_key = n.limit_key
+    """
+)
 
 
 def _return(row: Any) -> Return:
@@ -89,3 +98,14 @@ async def read_returned(conn: AsyncConnection, redemption_ids: Sequence[UUID]) -
     for row in await conn.execute(_RETURNED, {"redemptions": list(redemption_ids)}):
         found[row.redemption_id][row.number] = row.quantity
     return found
+
+
+async def give_limits_back(conn: AsyncConnection, quantities: Mapping[tuple[UUID, str], int]) -> None:
+    """So many of a customer's limit may be taken again, by customer and key; their account is locked."""
+    if quantities:
+        values = {
+            "customers": [customer for customer, _ in quantities],
+            "keys": [key for _, key in quantities],
+            "quantities": list(quantities.values()),
+        }
+        await conn.execute(_GIVE_LIMITS_BACK, values)

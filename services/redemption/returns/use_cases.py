@@ -12,6 +12,7 @@ from services.redemption.returns import store
 from services.redemption.returns.domain import Return
 from shared.audit import Actor
 from shared.failpoints import failpoint
+from shared.halves import ask_by_halves
 from shared.tasks import Again, Claim, NewTask
 
 GIVER = Actor("service:redemption", "worker")
@@ -47,7 +48,7 @@ async def give_back_claimed(parts: Parts, claims: Sequence[Claim]) -> Mapping[UU
         )
         for document in documents.values()
     ]
-    outcomes = await parts.catalog.give_back(given, GIVER)
+    outcomes = await ask_by_halves(given, lambda some: parts.catalog.give_back(some, GIVER))
     await failpoint("give_back.after_call")
     done = [claim for one, claim in claim_of.items() if one in outcomes and outcomes[one].outcome == "returned"]
     async with parts.database.transaction() as conn:

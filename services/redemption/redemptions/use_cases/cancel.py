@@ -27,6 +27,7 @@ from services.redemption.redemptions.domain import (
     TooLateToCancel,
     decide,
 )
+from services.redemption.redemptions.use_cases.apart import commit_claims
 from services.redemption.redemptions.use_cases.commands import Answer
 from services.redemption.redemptions.use_cases.drive import DRIVER, Step, take_arrows
 from services.redemption.redemptions.use_cases.outcomes import take_reports
@@ -38,6 +39,7 @@ from shared.audit import Actor, Entry
 from shared.database import DatabaseUnavailable, Overloaded
 from shared.errors import DomainError
 from shared.failpoints import failpoint
+from shared.halves import ask_by_halves
 from shared.idempotency import Attempt, Record
 from shared.identity import Principal
 from shared.ids import new_id
@@ -273,18 +275,24 @@ async def cancel_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Ag
     ids = [claim.ref for claim in claims if claim.ref is not None]
     async with parts.database.transaction() as conn:
         waiting = [r.id for r in (await store.read(conn, ids)).values() if r.state is State.CANCELLING]
-    reports = await parts.fulfillment.cancel(waiting, DRIVER) if waiting else {}
+    reports = await ask_by_halves(waiting, lambda some: parts.fulfillment.cancel(some, DRIVER))
     await failpoint("cancel.after_call")
     done = [claim for claim in claims if claim.ref in reports or claim.ref not in waiting]
 
-    async def work(conn: AsyncConnection) -> None:
-        fenced = await parts.tasks.finish(conn, done)
-        mine = {claim.ref: reports[claim.ref] for claim in done if claim.id in fenced and claim.ref in reports}
-        await take_reports(parts, conn, {ref: report for ref, report in mine.items() if ref is not None}, DRIVER)
-        await failpoint("stop.before_commit")
+    async def commit(some: Sequence[Claim]) -> None:
+        async def work(conn: AsyncConnection) -> None:
+            # Redemptions before tasks, here alone: whoever asks holds the redemption when they write this very task.
+            await store.lock(conn, [claim.ref for claim in some if claim.ref is not None])
+            fenced = await parts.tasks.finish(conn, some)
+            mine = [claim.ref for claim in some if claim.id in fenced]
+            await take_reports(parts, conn, {ref: reports[ref] for ref in mine if ref in reports}, DRIVER)
+            await failpoint("stop.before_commit")
 
-    await parts.database.run(work)
-    left = [claim for claim in claims if claim not in done]
-    for claim in left:
-        log.error("answer_not_understood", kind=TASK_FOR[Command.STOP], redemption=str(claim.ref))
-    return {claim.id: NOT_UNDERSTOOD for claim in left}
+        await parts.database.run(work)
+
+    again = await commit_claims(done, commit)
+    for claim in claims:
+        if claim not in done:
+            log.error("answer_not_understood", kind=TASK_FOR[Command.STOP], redemption=str(claim.ref))
+            again[claim.id] = NOT_UNDERSTOOD
+    return again

@@ -23,9 +23,11 @@ from services.redemption.parts import Parts
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import TASK_OF, Redemption, State
 from services.redemption.redemptions.store import LineRow
+from services.redemption.redemptions.use_cases.apart import commit_apart, commit_claims
 from services.redemption.redemptions.use_cases.drive import DRIVER, WATCHED_EVERY, follow_up
 from services.redemption.redemptions.use_cases.outcomes import Known, take_reports
 from shared.failpoints import failpoint
+from shared.halves import ask_by_halves
 from shared.http_client import Refused
 from shared.problems import NeighbourUnavailable
 from shared.secrets import Unreadable
@@ -57,21 +59,24 @@ async def fulfil_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Ag
     async with parts.database.transaction() as conn:
         found = await _read_wanted(conn, ids)
     items, unasked = await _items(parts, list(found.values()))
-    answers = await _ask(parts, items)
+    answers = await ask_by_halves(items, lambda some: parts.fulfillment.accept(some, DRIVER))
     await failpoint("fulfil.after_call")
     done = {ref: answers[ref] for ref in found if ref in answers and answers[ref].outcome in ("accepted", "cancelled")}
     claims_done = [c for c in claims if c.ref in done or c.ref not in found]
     known = Known({ref: one.lines for ref, one in found.items()}, [r for r, one in found.items() if one.destination])
 
-    async def work(conn: AsyncConnection) -> None:
-        fenced = await parts.tasks.finish(conn, claims_done)
-        mine = [c.ref for c in claims_done if c.id in fenced and c.ref in done]
-        reports = {ref: _report(ref, done[ref], found[ref].lines) for ref in mine if ref is not None}
-        await take_reports(parts, conn, reports, DRIVER, known)
-        await failpoint("fulfil.before_commit")
+    async def commit(some: Sequence[Claim]) -> None:
+        async def work(conn: AsyncConnection) -> None:
+            fenced = await parts.tasks.finish(conn, some)
+            mine = [c.ref for c in some if c.id in fenced and c.ref in done]
+            reports = {ref: _report(ref, done[ref], found[ref].lines) for ref in mine if ref is not None}
+            await take_reports(parts, conn, reports, DRIVER, known)
+            await failpoint("fulfil.before_commit")
 
-    await parts.database.run(work)
-    later = {claim.id: Again("the catalog did not answer") for claim in claims if claim.ref in unasked}
+        await parts.database.run(work)
+
+    later = await commit_claims(claims_done, commit)
+    later |= {claim.id: Again("the catalog did not answer") for claim in claims if claim.ref in unasked}
     return {**_not_done(claims, claims_done, "fulfil", known=later), **later}
 
 
@@ -114,19 +119,6 @@ async def _items(parts: Parts, asked: Sequence[_Wanted]) -> tuple[list[dict[str,
     return items, unasked
 
 
-async def _ask(parts: Parts, items: Sequence[dict[str, Any]]) -> Mapping[UUID, Delivery]:
-    """One call for a set. When fulfillment cannot read it, by halves, until only the one that it cannot read is left out."""
-    if not items:
-        return {}
-    try:
-        return await parts.fulfillment.accept(items, DRIVER)
-    except Refused:
-        if len(items) == 1:
-            return {}
-        half = len(items) // 2
-        return {**await _ask(parts, items[:half]), **await _ask(parts, items[half:])}
-
-
 async def _item(parts: Parts, wanted: _Wanted) -> dict[str, Any]:
     """One redemption as fulfillment wants it; what the reward is comes from the version of the offer that was redeemed."""
     redemption = wanted.redemption
@@ -164,26 +156,35 @@ async def watch_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Aga
     ids = [claim.ref for claim in claims if claim.ref is not None]
     async with parts.database.transaction() as conn:
         found = [r.id for r in (await store.read(conn, ids)).values() if r.state is State.DELIVERING]
-    reports = await parts.fulfillment.stand(found) if found else {}
+    reports = await ask_by_halves(found, parts.fulfillment.stand)
     await failpoint("watch.after_call")
-    await parts.database.run(lambda conn: take_reports(parts, conn, reports, DRIVER))
-    looked = [claim for claim in claims if claim.ref in reports or claim.ref not in found]
+
+    async def commit(some: Sequence[Report]) -> None:
+        told = {report.redemption_id: report for report in some}
+        await parts.database.run(lambda conn: take_reports(parts, conn, told, DRIVER))
+
+    halved = await commit_apart(list(reports.values()), commit, lambda report: report.redemption_id)
+    reasons = {report.redemption_id: type(error).__name__ for report, error in halved.spoiled}
+    spoiled = {claim.id: Again(reasons[claim.ref]) for claim in claims if claim.ref in reasons}
+    looked = [c for c in claims if c.id not in spoiled and (c.ref in reports or c.ref not in found)]
     async with parts.database.transaction() as conn:
         still = {r.id for r in (await store.read(conn, ids)).values() if r.state is State.DELIVERING}
         await parts.tasks.finish(conn, [claim for claim in looked if claim.ref not in still])
         await parts.tasks.defer(conn, [(claim, LOOK_AGAIN) for claim in looked if claim.ref in still])
-    return _not_done(claims, looked, "watch")
+    return {**_not_done(claims, looked, "watch", known=spoiled), **spoiled}
 
 
 async def consume_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Again]:
     """Tell the catalog that what was held has been handed out."""
-    outcomes = await parts.catalog.consume([claim.ref for claim in claims if claim.ref is not None], DRIVER)
+    ids = [claim.ref for claim in claims if claim.ref is not None]
+    outcomes = await ask_by_halves(ids, lambda some: parts.catalog.consume(some, DRIVER))
     return await _finish(parts, claims, {ref for ref, o in outcomes.items() if o.outcome == "consumed"}, "consume")
 
 
 async def release_claimed(parts: Parts, claims: Sequence[Claim]) -> dict[UUID, Again]:
     """Release what a declined redemption may hold; an attempt that comes later meets the tombstone."""
-    outcomes = await parts.catalog.release([claim.ref for claim in claims if claim.ref is not None], DRIVER)
+    ids = [claim.ref for claim in claims if claim.ref is not None]
+    outcomes = await ask_by_halves(ids, lambda some: parts.catalog.release(some, DRIVER))
     return await _finish(parts, claims, {ref for ref, o in outcomes.items() if o.outcome == "released"}, "release")
 
 

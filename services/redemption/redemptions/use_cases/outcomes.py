@@ -30,6 +30,7 @@ from services.redemption.redemptions.domain import (
     event_of,
 )
 from services.redemption.redemptions.store import LineRow
+from services.redemption.redemptions.use_cases.apart import commit_apart
 from services.redemption.redemptions.use_cases.drive import follow_up
 from services.redemption.returns import store as documents
 from services.redemption.returns.domain import Kind, Return, ReturnLine, id_of, lines_to_return, points_of
@@ -39,7 +40,7 @@ from shared.audit import Actor, Entry
 from shared.failpoints import failpoint
 from shared.tasks import NewTask
 
-Outcome = Literal["taken", "older", "unknown"]
+Outcome = Literal["taken", "older", "unknown", "failed"]
 SPENT = frozenset({State.CONFIRMED, State.DELIVERING, State.CANCELLING, State.FULFILLED, State.RETURNED})
 """States in which points were spent, so that points can go back."""
 
@@ -85,7 +86,8 @@ class _Effects:
     decided: dict[UUID, ReturnState] = field(default_factory=dict)
     return_lines: list[ReturnLine] = field(default_factory=list)
     refunds: list[tuple[Redemption, Refund]] = field(default_factory=list)
-    counters: dict[tuple[UUID, str], int] = field(default_factory=dict)
+    given_back: dict[tuple[UUID, str], int] = field(default_factory=dict)
+    """How much of a customer's limit comes back, by customer and key."""
 
     def tell(self, redemption_id: UUID, kind: str, facts: Mapping[str, Any], at: datetime | None = None) -> None:
         """The next entry of a timeline."""
@@ -97,17 +99,25 @@ class _Effects:
 
 
 async def take_outcomes(parts: Parts, reports: Sequence[Report], actor: Actor) -> dict[UUID, Outcome]:
-    """What fulfillment told of its own accord, in one commit. Of several reports of one redemption the newest counts."""
+    """What fulfillment told of its own accord, in one commit. Of several reports of one redemption the newest counts.
+
+    One that cannot be taken in is `failed`: it is told again, and does not hold up the others.
+    """
     newest: dict[UUID, Report] = {}
     for report in sorted(reports, key=lambda report: report.version):
         newest[report.redemption_id] = report
 
-    async def work(conn: AsyncConnection) -> dict[UUID, Outcome]:
-        outcomes = await take_reports(parts, conn, newest, actor)
-        await failpoint("outcomes.before_commit")
-        return outcomes
+    async def commit(some: Sequence[Report]) -> dict[UUID, Outcome]:
+        async def work(conn: AsyncConnection) -> dict[UUID, Outcome]:
+            outcomes = await take_reports(parts, conn, {report.redemption_id: report for report in some}, actor)
+            await failpoint("outcomes.before_commit")
+            return outcomes
 
-    return await parts.database.run(work)
+        return await parts.database.run(work)
+
+    halved = await commit_apart(list(newest.values()), commit, lambda report: report.redemption_id)
+    failed: dict[UUID, Outcome] = {report.redemption_id: "failed" for report, _ in halved.spoiled}
+    return failed | {one: outcome for outcomes in halved.results for one, outcome in outcomes.items()}
 
 
 async def take_reports(
@@ -118,7 +128,7 @@ async def take_reports(
     Locks redemptions, then accounts, then counters. Redemptions that have not come to their pivot are unknown to fulfillment.
     """
     locked = await store.lock(conn, reports)
-    with_goods = list(locked) if known is None else known.with_goods
+    with_goods = list(locked) if known is None else [one for one in known.with_goods if one in locked]
     chosen = await deliveries.read(conn, with_goods) if with_goods else {}
     lines = await store.read_lines(conn, list(locked)) if known is None else known.lines
     outcomes: dict[UUID, Outcome] = {}
@@ -182,7 +192,7 @@ async def _carry_out(parts: Parts, conn: AsyncConnection, cases: Sequence[_Case]
 async def _write(parts: Parts, conn: AsyncConnection, effects: _Effects) -> None:
     await store.save(conn, list(effects.changed.values()), effects.now)
     await deliveries.save(conn, effects.deliveries, effects.now)
-    await store.add_to_counters(conn, effects.counters)
+    await documents.give_limits_back(conn, effects.given_back)
     await documents.insert(conn, effects.new_returns)
     await documents.decide(conn, effects.decided, effects.now)
     await documents.insert_lines(conn, effects.return_lines)
@@ -276,7 +286,7 @@ def _give_limits_back(case: _Case, lines: Sequence[ReturnLine], effects: _Effect
     for line in lines:
         for key in keys_of[line.number]:
             at = (case.redemption.customer_id, key)
-            effects.counters[at] = effects.counters.get(at, 0) - line.quantity
+            effects.given_back[at] = effects.given_back.get(at, 0) + line.quantity
 
 
 def _is_released(case: _Case) -> bool:
