@@ -199,13 +199,17 @@ async def test_an_expiry_run_that_meets_redemptions_takes_no_point_twice(
         await suite.catalog.open()
         people = await suite.add_customers(*[3000] * 8 * ROUNDS, expires_on="2026-06-30")
         parts = other.redemption.state.parts
+        worker = make_redemption_worker(parts)
+        [housekeeping] = [lane for lane in worker._lanes if lane.name == "housekeeping"]
 
         async def expire() -> None:
             for _ in range(3):
                 async with parts.database.transaction() as conn:
                     due = NewTask(kind="expire", run_at=datetime(2026, 6, 30, tzinfo=UTC), dedupe_key=str(uuid.uuid4()))
                     await parts.tasks.add(conn, [due])
-                await make_redemption_worker(parts).drain()
+                # This lane alone: to a driver over midnight the deadlines of the others would long have passed.
+                while await worker.run_once(housekeeping):
+                    pass
 
         *answers, _ = await asyncio.gather(*(persistently(suite, customer) for customer in people * 3), expire())
         codes = Counter(map(code_of, answers))
