@@ -6,7 +6,7 @@ from fastapi import Request
 
 from services.redemption.deliveries.domain import Delivery, PartState
 from services.redemption.deliveries.schemas import DeliveryOut, PartOut
-from services.redemption.redemptions.domain import CANCELLABLE, REFUSALS, Redemption, State
+from services.redemption.redemptions.domain import CANCELLABLE, REFUSALS, Redemption, State, TimelineEntry
 from services.redemption.redemptions.schemas import (
     LineOut,
     RedemptionOut,
@@ -23,14 +23,16 @@ from services.redemption.redemptions.words import event_in_words, state_in_words
 from services.redemption.returns.domain import Return, ReturnLine, points_of
 from shared.answers import language_of, refusal_answer
 from shared.errors import DomainError
+from shared.identity import Principal
 from shared.languages import Language
 
 
 class AnswerWriter:
-    """Writes answers for one request, in its language."""
+    """Writes answers for one request, in its language and for its caller's eyes."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, who: Principal) -> None:
         self._request = request
+        self._who = who
         self._language: Language = language_of(request)
 
     def redemption(self, redemption: Redemption, lines: Sequence[LineRow]) -> Answer:
@@ -53,11 +55,11 @@ class AnswerWriter:
 
     def whole(self, whole: Whole) -> Answer:
         """200 with the redemption and all that belongs to it."""
-        return Answer(200, shown_whole(whole, self._language).model_dump_json().encode())
+        return Answer(200, shown_whole(whole, self._language, self._who).model_dump_json().encode())
 
     def undecided(self, whole: Whole) -> Answer:
         """202: whether it can still be stopped is being asked; asked again it shows how it stands then."""
-        body = shown_whole(whole, self._language).model_dump_json().encode()
+        body = shown_whole(whole, self._language, self._who).model_dump_json().encode()
         return Answer(202, body, f"/v1/redemptions/{whole.redemption.id}")
 
     def under_way(self, redemption: Redemption, lines: Sequence[LineRow]) -> Answer:
@@ -95,8 +97,8 @@ def _line_shown(row: LineRow, language: Language) -> LineOut:
     )
 
 
-def shown_whole(whole: Whole, language: Language) -> RedemptionWithTimeline:
-    """A redemption with all that belongs to it."""
+def shown_whole(whole: Whole, language: Language, who: Principal) -> RedemptionWithTimeline:
+    """A redemption with all that belongs to it, as far as the caller may see it."""
     head = shown(whole.redemption, whole.lines, language)
     if whole.delivery is not None and whole.delivery.parts:
         waiting = any(part.state is PartState.PREPARING for part in whole.delivery.parts)
@@ -105,11 +107,20 @@ def shown_whole(whole: Whole, language: Language) -> RedemptionWithTimeline:
         **head.model_dump(),
         delivery=None if whole.delivery is None else _delivery_shown(whole.delivery, language),
         returns=[_return_shown(document, lines) for document, lines in whole.returns],
-        timeline=[
-            TimelineEntryOut(at=e.at, kind=e.kind, actor=e.actor, words=event_in_words(e.kind, e.facts, language))
-            for e in whole.timeline
-        ],
+        timeline=[_entry_shown(entry, language, who) for entry in whole.timeline],
     )
+
+
+def _entry_shown(entry: TimelineEntry, language: Language, who: Principal) -> TimelineEntryOut:
+    """What happened. Who of the staff did it, and the reason that they wrote down, are for staff; customers see their own."""
+    if who.kind == "staff" or entry.actor.startswith("customer:"):
+        return TimelineEntryOut(
+            at=entry.at, kind=entry.kind, actor=entry.actor, words=event_in_words(entry.kind, entry.facts, language)
+        )
+    by_staff = entry.actor.startswith("staff:")
+    facts = {name: value for name, value in entry.facts.items() if name != "reason"}
+    words = event_in_words(entry.kind, facts, language, by_staff=by_staff)
+    return TimelineEntryOut(at=entry.at, kind=entry.kind, actor="staff" if by_staff else entry.actor, words=words)
 
 
 def _delivery_shown(delivery: Delivery, language: Language) -> DeliveryOut:

@@ -67,7 +67,7 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
             delivery = await choose_delivery(parts, customer, redemption_id, offers, wish.delivery)
         except (NeighbourUnavailable, OfferUnknown, AddressUnknown, BranchUnknown):
             # Nobody can say what the offer is, or the address is gone; but a request that was answered before gets that answer.
-            known = await redeeming.answer_again(attempt, AnswerWriter(request))
+            known = await redeeming.answer_again(attempt, AnswerWriter(request, who))
             if known is None:
                 raise
             return kept_answer(known.status, known.body, known.location, replayed=known.replayed)
@@ -78,7 +78,7 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
             campaign=wish.campaign,
             lines=lines,
             actor=Actor.of(who),
-            writer=AnswerWriter(request),
+            writer=AnswerWriter(request, who),
             delivery=delivery,
         )
         outcome = await redeeming.redeem(command)
@@ -120,7 +120,7 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
                 raise NotFound
             await require_owner(conn, who, redemption.customer_id)
             whole = await read_whole(conn, redemption)
-        return shown_whole(whole, language_of(request))
+        return shown_whole(whole, language_of(request), who)
 
     return router
 
@@ -145,7 +145,7 @@ def ending_router(parts: Parts, cancelling: Cancelling) -> APIRouter:
         if who.kind == "staff" and wish.reason is None:
             raise InvalidInput(FieldError("reason", "missing"))
         actor = Actor.of(who, reason=wish.reason or "")
-        outcome = await cancelling.cancel(Cancel(redemption_id, attempt, who, actor, AnswerWriter(request)))
+        outcome = await cancelling.cancel(Cancel(redemption_id, attempt, who, actor, AnswerWriter(request, who)))
         return kept_answer(outcome.status, outcome.body, outcome.location, replayed=outcome.replayed)
 
     @router.put("/internal/v1/outcomes", response_model=OutcomesView)

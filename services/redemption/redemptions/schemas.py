@@ -70,7 +70,7 @@ class RedemptionOut(BaseModel):
 
 
 class TimelineEntryOut(BaseModel):
-    """What happened, in words that can be read out."""
+    """What happened, in words that can be read out. To customers the actor is no more than `staff` where it was one of them."""
 
     at: datetime
     kind: str

@@ -86,6 +86,7 @@ PARTS: Mapping[str, Text] = {
 """What happened to a part, by way and state."""
 
 BECAUSE: Text = {"zh_hans": "原因：{reason}", "zh_hant": "原因：{reason}", "en": "The reason: {reason}"}
+BY_STAFF: Text = {"zh_hans": "由我行工作人员办理。", "zh_hant": "由我行工作人員辦理。", "en": "By our staff."}
 CARRIER: Text = {"zh_hans": "快递公司", "zh_hant": "快遞公司", "en": "the carrier"}
 BRANCH: Text = {"zh_hans": "网点", "zh_hant": "網點", "en": "the branch"}
 UNKNOWN: Text = {"zh_hans": "待定", "zh_hant": "待定", "en": "not known yet"}
@@ -176,14 +177,15 @@ def state_in_words(state: str, language: Language) -> str:
     return STATES[state][language]
 
 
-def event_in_words(kind: str, facts: Mapping[str, Any], language: Language) -> str:
-    """What happened, as a sentence. Days are the bank's."""
+def event_in_words(kind: str, facts: Mapping[str, Any], language: Language, *, by_staff: bool = False) -> str:
+    """What happened, as a sentence; that it was `by_staff` is said in the place of a reason. Days are the bank's."""
     why = " ".join(REASONS[code][language] for code in facts.get("reasons", ()) if code in REASONS)
     reason = facts.get("reason")
+    because = BY_STAFF[language] if by_staff else BECAUSE[language].format(reason=reason) if reason else ""
     said = {
         "points": facts.get("points", ""),
         "why": why,
-        "because": BECAUSE[language].format(reason=reason) if reason else "",
+        "because": because,
         "carrier": facts.get("carrier") or CARRIER[language],
         "tracking_number": facts.get("tracking_number") or UNKNOWN[language],
         "branch": (facts.get("branch_names") or {}).get(language) or facts.get("branch") or BRANCH[language],

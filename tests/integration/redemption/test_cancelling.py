@@ -182,6 +182,22 @@ async def test_an_agent_cancels_with_a_reason_that_stands_in_the_timeline_and_on
     assert refund == [("staff:person-of-agent-7", "the caller wants another one")]
 
 
+@pytest.mark.proves("R8", "X3")
+async def test_the_customer_reads_that_staff_cancelled_and_neither_who_nor_their_words(shop: Shop) -> None:
+    lamp, agent = await shop.order(), shop.suite.issuer.staff("agent", subject="agent-7")
+    assert (await shop.cancel(lamp, "caller was rude", who=agent)).status_code == 200
+    path, owner = f"/v1/redemptions/{lamp}", shop.suite.issuer.customer(shop.customer)
+    said = {"zh-Hans": "由我行工作人员办理", "zh-Hant": "由我行工作人員辦理", "en": "By our staff"}
+    for language, words in said.items():
+        seen = await shop.suite.client.get(path, headers={**owner, "Accept-Language": language})
+        [entry] = [entry for entry in seen.json()["timeline"] if entry["kind"] == "cancelling"]
+        assert entry["actor"] == "staff" and words in entry["words"]
+        assert "rude" not in seen.text and "agent-7" not in seen.text
+    again = await shop.cancel(lamp)
+    assert again.status_code == 200 and "rude" not in again.text and "agent-7" not in again.text
+    assert "rude" in (await shop.suite.client.get(path, headers=agent)).text, "staff see it"
+
+
 @pytest.mark.proves("R6", "G19", "G22", "X3")
 @pytest.mark.parametrize("fault", ["down", "lost-request", "lost-answer"])
 async def test_what_is_not_decided_in_time_answers_202_and_is_decided_by_the_worker(
