@@ -81,12 +81,15 @@ class CarrierEvents:
 
     async def apply_waiting(self, claims: Sequence[Claim]) -> None:
         """Look again whether the parcels of events that wait are known by now."""
-        async with self._database.transaction() as conn:
+        tracked = {claim.id: (claim.payload["carrier"], claim.payload["tracking_number"]) for claim in claims}
+
+        async def work(conn: AsyncConnection) -> None:
+            await store.lock_waiting(conn, tracked.values())  # before the tasks, as an event that comes in locks them
             held = await self._tasks.finish(conn, claims)
-            mine = [claim for claim in claims if claim.id in held]
-            if mine:
-                now = await self._clock.now(conn)
-                await self._apply(conn, now, [(claim.payload["carrier"], claim.payload["tracking_number"]) for claim in mine])
+            now = await self._clock.now(conn)
+            await self._apply(conn, now, [tracked[task] for task in tracked if task in held])
+
+        await self._database.run(work)
 
     async def follow(self, claims: Sequence[Claim]) -> Mapping[UUID, Again]:
         """Ask the carrier about parcels under way, so that an event that was lost is made good within the hour."""
@@ -96,7 +99,8 @@ class CarrierEvents:
         asked = [parcel for parcel in parcels.values() if parcel in under_way]
         answers = dict(zip(asked, await asyncio.gather(*map(self._look, asked)), strict=True))
         silent = {task: answer for task, parcel in parcels.items() if isinstance(answer := answers.get(parcel), Again)}
-        async with self._database.transaction() as conn:
+
+        async def work(conn: AsyncConnection) -> None:
             held = await self._tasks.finish(conn, [claim for claim in claims if claim.id not in silent])
             if held:
                 now = await self._clock.now(conn)
@@ -106,6 +110,8 @@ class CarrierEvents:
                 if events:
                     await self._take(conn, now, events)
                 await follow_parcels(conn, now, sorted(await self._shipments.under_way(conn, mine)))
+
+        await self._database.run(work)
         return silent
 
     async def _look(self, parcel: UUID) -> Followed | Again | None:

@@ -8,9 +8,11 @@ from typing import Protocol
 from uuid import UUID
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fulfillment.fulfillments import store
 from services.fulfillment.fulfillments.domain import ITEMS_MAX, Listed
+from services.fulfillment.parcels.store import lock_headers
 from shared.database import Database
 from shared.failpoints import failpoint
 from shared.http_client import Refused
@@ -65,14 +67,22 @@ class Reporting:
             return {claim.id: Again(str(error)) for claim, _ in told}
         await failpoint("report.after_call")
         left = {claim.id: outcome for claim, one in told if (outcome := outcomes.get(one.id, UNKNOWN)) in NOT_TAKEN}
-        async with self._database.transaction() as conn:
-            await self._tasks.finish(conn, [claim for claim, _ in told if claim.id not in left])
-            await store.note_reported(conn, [listed for claim, listed in told if claim.id not in left])
-            await failpoint("report.before_commit")
+        await self._note([(claim, listed) for claim, listed in told if claim.id not in left])
         for claim, listed in told:
             if claim.id in left:
                 log.error(f"report_{left[claim.id]}", fulfillment=str(listed.id))
         return {one: Again(NOT_TAKEN[outcome], POISONED_AGAIN_SECONDS) for one, outcome in left.items()}
+
+    async def _note(self, taken: Sequence[tuple[Claim, Listed]]) -> None:
+        """Write down what redemption knows. Headers before tasks, as a change of a parcel locks them."""
+
+        async def work(conn: AsyncConnection) -> None:
+            await lock_headers(conn, [listed.id for _, listed in taken])
+            await self._tasks.finish(conn, [claim for claim, _ in taken])
+            await store.note_reported(conn, [listed for _, listed in taken])
+            await failpoint("report.before_commit")
+
+        await self._database.run(work)
 
 
 def _poisoned(claim: Claim, listed: Listed, error: Refused) -> dict[UUID, Again]:

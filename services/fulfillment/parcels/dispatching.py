@@ -7,6 +7,7 @@ the parcel's id, again and again until it answers, and the same reference is the
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -71,8 +72,7 @@ class Dispatching:
 
     async def dispatch(self, claims: Sequence[Claim]) -> dict[UUID, Again]:
         """Decide, ask the carrier outside of any transaction, write down what it said. Answers what is to be tried again."""
-        async with self._database.transaction() as conn:
-            wanted = await self._decide(conn, claims)
+        wanted = await self._database.run(partial(self._decide, claims))
         await failpoint("dispatch.after_decision")
         if not wanted:
             return {}
@@ -82,7 +82,7 @@ class Dispatching:
         again = {one.claim.id: answer for one, answer in told if isinstance(answer, Again)}
         return again | await self._note([(one, answer) for one, answer in told if isinstance(answer, Booked)])
 
-    async def _decide(self, conn: AsyncConnection, claims: Sequence[Claim]) -> list[_Wanted]:
+    async def _decide(self, claims: Sequence[Claim], conn: AsyncConnection) -> list[_Wanted]:
         """Whatever is still being prepared leaves. For pickup that is all; what was cancelled or has left needs nothing.
 
         Safe without a look at the fence, since it only goes along arrows: a worker that lost its lease finds nothing to do.
@@ -145,12 +145,14 @@ class Dispatching:
         """In one commit; only those whose task is still in our hands."""
 
         async def work(conn: AsyncConnection) -> None:
+            locked = await store.lock(conn, [one.parcel.id for one, _ in booked])  # before the tasks, as the decision does
             held = await self._tasks.finish(conn, [one.claim for one, _ in booked])
             answers = {one.parcel.id: answer for one, answer in booked if one.claim.id in held}
-            locked = await store.lock(conn, answers.keys())
             now = await self._clock.now(conn)
             changes = [
-                _dispatched(parcel, answers[parcel.id]) for parcel in locked.values() if parcel.state is ParcelState.DISPATCHING
+                _dispatched(locked[parcel_id], answer)
+                for parcel_id, answer in sorted(answers.items())
+                if locked[parcel_id].state is ParcelState.DISPATCHING
             ]
             await self._changing.apply(conn, now, locked, changes)
             await failpoint("dispatch.before_commit")

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from services.fulfillment.branches import store as branches
 from services.fulfillment.notices.domain import NoticeKind
 from services.fulfillment.notices.requesting import NoticeWish, request_notices
@@ -47,7 +49,8 @@ class Waiting:
 
     async def expire(self, claims: Sequence[Claim]) -> None:
         """Send back what lies there past its last day, at most 500 in one commit; more are left to a task of their own."""
-        async with self._database.transaction() as conn:
+
+        async def work(conn: AsyncConnection) -> None:
             if not await self._tasks.finish(conn, claims):
                 return
             now = await self._clock.now(conn)
@@ -58,9 +61,12 @@ class Waiting:
                 await self._tasks.add(conn, [NewTask(kind=PICKUP_EXPIRY, run_at=now, dedupe_key=PICKUP_EXPIRY)])
             await failpoint("expire_pickups.before_commit")
 
+        await self._database.run(work)
+
     async def remind(self, claims: Sequence[Claim]) -> None:
         """Remind whose last day is near, each once, at most 500 in one commit; more are left to a task of their own."""
-        async with self._database.transaction() as conn:
+
+        async def work(conn: AsyncConnection) -> None:
             if not await self._tasks.finish(conn, claims):
                 return
             now = await self._clock.now(conn)
@@ -82,3 +88,5 @@ class Waiting:
             if len(found) == AT_ONCE_MAX:
                 await self._tasks.add(conn, [NewTask(kind=PICKUP_REMINDERS, run_at=now, dedupe_key=PICKUP_REMINDERS)])
             await failpoint("remind_of_pickups.before_commit")
+
+        await self._database.run(work)
