@@ -191,7 +191,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
 def _methods_here(request: Request) -> list[str]:
     """What this address takes, over all routes that share it: the router knows only the one that it met first."""
     path = request.scope["path"]
-    return sorted({m for route in api_routes(request.app) if route.path_regex.match(path) for m in route.methods or ()})
+    here = [route for route in api_routes(request.app) if route.path_regex.match(path)]
+    word = [route for route in here if route.path == path]  # a word of ours is nobody's id
+    return sorted({method for route in word or here for method in route.methods or ()})
 
 
 async def _unexpected_error(request: Request, error: Exception) -> Response:
