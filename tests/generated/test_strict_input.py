@@ -67,12 +67,19 @@ def objects(value: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]
             yield from objects(child, f"{where}[{number}]")
 
 
+MAY_SAY_MORE = {"/internal/v1/outcomes": "items"}
+"""Where a service that is a release ahead may say more than is understood yet: it is passed over. Values stay strict."""
+
+
 @named(JSON_ROUTES)
 async def test_an_unknown_field_is_named_wherever_it_stands(world: World, route: Route) -> None:
     sample, body = body_of(route, world)
     for where, _ in list(objects(body)):
         changed = copy.deepcopy(body)
         dict(objects(changed))[where]["is_admin"] = True
+        if where.startswith(MAY_SAY_MORE.get(route.path, "\0")):
+            assert (await route.send(world, sample, body=changed)).status_code == 200, where
+            continue
         found = problem(await route.send(world, sample, body=changed), 422)
         field = f"{where}.is_admin" if where else "is_admin"
         assert (field, "unknown") in [(e["field"], e["code"]) for e in found["errors"]], found["errors"]
@@ -244,13 +251,12 @@ async def test_another_method_is_refused_and_the_right_ones_are_named(world: Wor
     sample = route.sample(world)
     path = route.path.format(**sample.path)
     here = [r for r in ROUTES if r.service == route.service and is_at(r, path)]
-    known = {r.method for r in here}
-    told = {r.method for r in here if r.path == path} or known
+    known = {r.method for r in here if r.path == path} or {r.method for r in here}
     for method in {"POST", "PUT", "PATCH", "DELETE", "GET"} - known:
         answer = await world.client(route.service).request(method, path, headers=world.callers()[sample.caller])
         found = problem(answer, 405)
         assert found["type"].endswith("/method-not-allowed")
-        assert set(answer.headers["allow"].split(", ")) == told
+        assert set(answer.headers["allow"].split(", ")) == known
 
 
 @pytest.mark.parametrize("service", SERVICES)

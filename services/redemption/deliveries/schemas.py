@@ -44,9 +44,12 @@ DeliveryWish = Annotated[CourierWish | PickupWish, Field(discriminator="way")]
 
 
 class PartBody(BaseModel):
-    """How one part of a fulfillment stands; `ready_until` is the last day at the branch, in the bank's time zone."""
+    """How one part of a fulfillment stands; `ready_until` is the last day at the branch, in the bank's time zone.
 
-    model_config = ConfigDict(extra="forbid")
+    What it says beside that is passed over: a newer fulfillment may know more.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     way: Way
     state: PartState
@@ -77,16 +80,10 @@ class PartBody(BaseModel):
         )
 
 
-class PartRead(PartBody):
-    """The same in an answer, which may say more."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
 class OutcomeItem(BaseModel):
     """How the fulfillment of one redemption stands; of two versions the higher one is true."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="ignore")
 
     id: UUID
     version: int = Field(ge=1, le=VERSION_MAX, strict=True)

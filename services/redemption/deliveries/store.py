@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.deliveries.domain import Chosen, Delivery, Part, Way
-from services.redemption.deliveries.schemas import PartRead
+from services.redemption.deliveries.schemas import PartBody
 from services.redemption.deliveries.tables import redemption_deliveries
 from shared.sets import as_json, insert_rows
 
@@ -100,4 +100,4 @@ async def save(conn: AsyncConnection, changed: Sequence[Delivery], now: datetime
 
 
 def _parts(kept: Sequence[dict[str, object]]) -> tuple[Part, ...]:
-    return tuple(PartRead.model_validate(part).as_part() for part in kept)
+    return tuple(PartBody.model_validate(part).as_part() for part in kept)

@@ -10,7 +10,7 @@ import structlog
 from pydantic import ValidationError
 
 from services.redemption.deliveries.domain import Branch, Part, Report
-from services.redemption.deliveries.schemas import PartRead
+from services.redemption.deliveries.schemas import PartBody
 from services.redemption.neighbours.catalog import actor_json
 from shared.audit import Actor
 from shared.http_client import Refused, ServiceClient
@@ -133,7 +133,7 @@ def _open_branches(items: Sequence[Mapping[str, Any]]) -> dict[str, Branch]:
 def _parts(item: Mapping[str, Any]) -> tuple[Part, ...] | None:
     """The parts of which an item tells; None when they cannot be understood."""
     try:
-        return tuple(PartRead.model_validate(part).as_part() for part in item.get("parts") or ())
+        return tuple(PartBody.model_validate(part).as_part() for part in item.get("parts") or ())
     except ValidationError as error:
         log.warning("parts_not_understood", redemption=str(item.get("id")), errors=error.error_count())
         return None
