@@ -65,6 +65,7 @@ STATES_OF: Mapping[Way, frozenset[PartState]] = {
             PartState.READY,
             PartState.COLLECTED,
             PartState.RETURNED,
+            PartState.LOST,
             PartState.CANCELLED,
         }
     ),

@@ -77,6 +77,11 @@ PARTS: Mapping[str, Text] = {
         "zh_hant": "包裹在{branch}逾期未領，最後一日為{ready_until}。",
         "en": "The parcel was not picked up at {branch}; its last day was {ready_until}.",
     },
+    "pickup_lost": {
+        "zh_hans": "送往{branch}的包裹遗失。",
+        "zh_hant": "送往{branch}的包裹遺失。",
+        "en": "The parcel for {branch} was lost.",
+    },
     "pickup_cancelled": {
         "zh_hans": "包裹不再送往{branch}。",
         "zh_hant": "包裹不再送往{branch}。",

@@ -309,6 +309,49 @@ async def _hear(shop: Shop, ledger: TestDatabase) -> None:
     assert one(ledger, "SELECT count(*) FROM return_lines") == 1
 
 
+@pytest.mark.proves("G34", "F1", "F2", "R6", "K2", "G6")
+@pytest.mark.parametrize("way", ["courier", "pickup"])
+@pytest.mark.parametrize("state", ["cancelled", "lost"])
+async def test_what_stops_without_anybody_asking_gives_back_like_a_cancellation_and_what_is_lost_gives_points_back(
+    databases: Databases, issuer: Issuer, way: str, state: str
+) -> None:
+    """Told by the test in fulfillment's place, as when the carrier refuses a parcel for good. It may say more than we know."""
+    async with running_suite(databases, issuer, check=False) as suite:
+        shop = await Shop(suite, databases).open()
+        lamp, both = await shop.order((LAMP, 2), way=way), await shop.order((VOUCHER, 1), (LAMP, 1), way=way)
+        await suite.worker.drain()
+        actor = {"subject": "fulfillment", "kind": "service", "channel": "worker", "reason": ""}
+        at = {"at": "2026-06-01T12:00:00+08:00", "colour": "blue"}
+        items = [
+            {"id": lamp, "version": 5, "parts": [{"way": way, "state": state, "lines": [1], **at}], "weight": 3},
+            {
+                "id": both,
+                "version": 5,
+                "parts": [
+                    {"way": "wallet", "state": "issued", "lines": [1], **at},
+                    {"way": way, "state": state, "lines": [2], **at},
+                ],
+            },
+        ]
+        headers = issuer.service("fulfillment")
+        for _ in range(2):
+            told = await suite.client.put("/internal/v1/outcomes", json={"actor": actor, "items": items}, headers=headers)
+            assert told.status_code == 200, told.text
+        alone, beside = await shop.seen(lamp), await shop.seen(both)
+        is_stopped, kind = state == "cancelled", "cancellation" if state == "cancelled" else "lost"
+        assert (alone["state"], beside["state"]) == ("cancelled" if is_stopped else "returned", "fulfilled")
+        for seen, points in ((alone, 2 * LAMP_POINTS), (beside, LAMP_POINTS)):
+            [document] = seen["returns"]
+            assert (document["kind"], document["state"], document["points"]) == (kind, "refunded", points)
+            assert f"{way}_{state}" in [entry["kind"] for entry in seen["timeline"]]
+        assert await shop.balance() == (5000 - VOUCHER_POINTS, 0)
+        assert shop.limits() == ([1] if is_stopped else [1, 3, 3])
+        await suite.worker.drain()
+        stock, places = (shop.stock(VOUCHER), shop.stock(LAMP)), "SELECT sum(total_taken) FROM quotas"
+        assert stock == ((0, 1), (0, 0) if is_stopped else (0, 3)), "nobody has what was lost"
+        assert one(databases("catalog"), places) == (1 if is_stopped else 4)
+
+
 @pytest.mark.proves("R2")
 async def test_e_vouchers_alone_cost_no_statement_more(shop: Shop) -> None:
     """The statements of the three commits of a redemption, counted: goods may cost more, vouchers may not."""
