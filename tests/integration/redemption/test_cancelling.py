@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 
 from services.redemption.redemptions.use_cases import cancel as cancelling
@@ -62,7 +63,9 @@ async def test_a_parcel_that_has_not_left_is_cancelled_and_everything_comes_back
 @pytest.mark.proves("R6", "G18")
 async def test_what_has_left_is_not_cancelled_and_goes_on(shop: Shop) -> None:
     lamp = await shop.order()
-    await shop.suite.drain()
+    shop.suite.network.faults["redemption.test"] = "down"
+    await shop.suite.fulfillment_worker.drain()  # it is sent, and nobody has heard
+    shop.suite.network.faults.clear()
     answer = await shop.cancel(lamp, key="k1")
     assert (answer.status_code, code_of(answer), answer.json()["state"]) == (409, "too-late-to-cancel", "delivering")
     assert answer.json()["redemption_id"] == lamp
@@ -71,7 +74,14 @@ async def test_what_has_left_is_not_cancelled_and_goes_on(shop: Shop) -> None:
     assert [document["state"] for document in seen["returns"]] == ["refused"]
     again = await shop.cancel(lamp, key="k1")
     assert (again.status_code, again.content) == (409, answer.content)
-    assert code_of(await shop.cancel(lamp)) == "too-late-to-cancel", "another key asks once more, and hears the same"
+    changed_at = shop.value("SELECT changed_at FROM redemptions")
+    shop.suite.network.calls.clear()
+    for _ in range(3):
+        assert code_of(await shop.cancel(lamp)) == "too-late-to-cancel"
+    assert await shop.seen(lamp) == seen and shop.value("SELECT changed_at FROM redemptions") == changed_at
+    assert shop.suite.network.calls == [], "what is known to have left is asked for no more"
+    hurry(shop.database_of("fulfillment"))
+    await shop.suite.drain()
     await shop.happens(lamp, "picked_up", "delivered")
     assert (await shop.seen(lamp))["state"] == "fulfilled"
     late = await shop.cancel(lamp)
@@ -265,6 +275,31 @@ async def test_a_stale_worker_decides_nothing(shop: Shop, quick: None, ledger: T
     assert one(ledger, "SELECT count(*) FROM postings WHERE kind = 'refunded'") == 1
 
 
+@pytest.mark.proves("G18", "G20")
+async def test_a_decision_that_waits_for_a_redemption_holds_no_task(shop: Shop, quick: None, ledger: TestDatabase) -> None:
+    """Whoever asks holds the redemption when they write the task: the other way about they would wait in a circle."""
+    lamp = await shop.order()
+    shop.suite.network.faults["fulfillment.test"] = "down"
+    assert (await shop.cancel(lamp)).status_code == 202
+    shop.suite.network.faults.clear()
+    parts = shop.suite.redemption.state.parts
+    rested(parts)
+    hurry(ledger)
+    async with parts.database.transaction() as conn:
+        claims = await parts.tasks.claim(conn, ["cancel"], 10)
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(ledger.superuser_url) as asking:
+        asking.execute("SELECT FROM redemptions WHERE id = %s FOR NO KEY UPDATE", [lamp])
+        deciding = asyncio.create_task(cancel_claimed(parts, claims))
+        async with asyncio.timeout(5):
+            while one(ledger, waits) == 0:
+                await asyncio.sleep(0.01)
+        asking.execute("SELECT FROM tasks WHERE id = %s FOR UPDATE NOWAIT", [claims[0].id])
+        asking.rollback()
+        assert await deciding == {}
+    assert (await shop.seen(lamp))["state"] == "cancelled"
+
+
 @pytest.mark.proves("G18", "G34")
 async def test_the_report_of_a_cancellation_may_come_before_its_answer(shop: Shop, quick: None) -> None:
     lamp = await shop.order()
@@ -307,8 +342,6 @@ async def test_a_limit_comes_back_on_the_day_on_which_it_was_counted(shop: Shop,
 
 @pytest.mark.proves("G7", "G20")
 async def test_the_database_refuses_what_the_code_would_never_do(shop: Shop, ledger: TestDatabase) -> None:
-    import psycopg  # noqa: PLC0415
-
     lamp = await shop.order((LAMP, 2))
     await shop.cancel(lamp)
     document = one(ledger, "SELECT id FROM returns")

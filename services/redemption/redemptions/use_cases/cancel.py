@@ -15,6 +15,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.customers.access import require_owner
+from services.redemption.deliveries import store as deliveries
+from services.redemption.deliveries.domain import Report, may_still_be_stopped
 from services.redemption.parts import Parts
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import (
@@ -201,6 +203,8 @@ async def _decide(parts: Parts, conn: AsyncConnection, command: Cancel, redempti
             [cancelled] = await take_arrows(parts, conn, [step])
             return command.writer.whole(await read_whole(conn, cancelled))
         case State.CONFIRMED | State.DELIVERING:
+            if await _has_left(conn, redemption):
+                return _too_late(command, redemption)
             return await _begin(parts, conn, command, redemption)
         case State.CANCELLING:
             document = (await documents.read_requested(conn, [redemption.id]))[redemption.id]
@@ -209,6 +213,15 @@ async def _decide(parts: Parts, conn: AsyncConnection, command: Cancel, redempti
             return command.writer.whole(await read_whole(conn, redemption))
         case _:
             return _too_late(command, redemption)
+
+
+async def _has_left(conn: AsyncConnection, redemption: Redemption) -> bool:
+    """Whether nothing of it waits any more, as far as fulfillment has told: parts only move on, so it need not be asked."""
+    delivery = (await deliveries.read(conn, [redemption.id])).get(redemption.id)
+    if delivery is None:
+        return False
+    numbers = [row["number"] for row in (await store.read_lines(conn, [redemption.id]))[redemption.id]]
+    return not may_still_be_stopped(numbers, Report(redemption.id, delivery.fulfillment_version, delivery.parts))
 
 
 async def _begin(parts: Parts, conn: AsyncConnection, command: Cancel, redemption: Redemption) -> Asked:
