@@ -340,7 +340,7 @@ DAMAGE = {
 
 
 @pytest.mark.proves("P4", "K7")
-@pytest.mark.parametrize(("statement", "kinds"), DAMAGE.items(), ids=lambda given: str(given)[:60])
+@pytest.mark.parametrize(("statement", "kinds"), DAMAGE.items(), ids=list(DAMAGE))
 async def test_the_books_see_damage_to_what_came_back(
     catalog_database: TestDatabase, issuer: Issuer, statement: str, kinds: set[str]
 ) -> None:
