@@ -27,7 +27,13 @@ NEVER_HANDED_OUT = (State.DECLINED, State.CANCELLED)
 T = TypeVar("T")
 IN_TIME = timedelta(seconds=60)
 """How long after a redemption's end its reservation may still be held: the task that ends it is on its way."""
+UNHEARD_AFTER = timedelta(hours=2)
+"""Fulfillment tells of an end at once, and every hour redemption looks by itself: after two of them both have failed."""
+ENDED_AS = {State.FULFILLED: ("issued", "completed"), State.RETURNED: ("returned",)}
+"""How the fulfillment of a redemption ended that is at its end. Of one that is cancelled nothing may have been handed out."""
+ENDED = frozenset({"issued", "completed", "returned", "cancelled"})
 _NOW = text("SELECT clock_timestamp()")
+_WENT_OUT = text("SELECT redemption_id FROM redemption_deliveries WHERE went_out AND redemption_id = ANY(CAST(:ids AS uuid[]))")
 _TASKS = text("SELECT ref || ' ' || kind FROM tasks WHERE ref = ANY(CAST(:ids AS uuid[])) AND state <> 'done'")
 
 
@@ -53,6 +59,8 @@ class _Books:
     fulfillments: dict[UUID, dict[str, Any]]
     returned: dict[UUID, dict[int, int]]
     """How many units of each line came back, by redemption and line."""
+    went_out: frozenset[UUID]
+    """Redemptions of which some goods have left."""
     following: UUID | None
 
 
@@ -86,6 +94,7 @@ async def _read(parts: Parts, after: UUID) -> _Books:
         await take_snapshot(conn)
         redemptions = {redemption.id: redemption for redemption in await store.read_after(conn, after, PAGE)}
         returned = await documents.read_returned(conn, list(redemptions))
+        went_out = frozenset((await conn.execute(_WENT_OUT, {"ids": list(redemptions)})).scalars())
         now = (await conn.execute(_NOW)).scalar_one()
         tasks = (await conn.execute(_TASKS, {"ids": list(redemptions)})).scalars()
         under_way = frozenset(tasks)
@@ -98,6 +107,7 @@ async def _read(parts: Parts, after: UUID) -> _Books:
         reservations=_until(reservations, end),
         fulfillments=_until(fulfillments, end),
         returned=_until(returned, end),
+        went_out=went_out,
         following=end,
     )
 
@@ -126,7 +136,8 @@ def _compare_one(books: _Books, redemption: Redemption) -> Iterator[Break]:
 
     if redemption.state in SPENT and held not in ("held", "consumed"):
         yield Break("catalog", "redemption-without-reservation", subject, f"{redemption.state}, the reservation is {held}")
-    if redemption.state in HANDED_OUT and held == "held" and ended_long_ago and not under_way("consume"):
+    is_out = redemption.state in HANDED_OUT or (redemption.state is State.DELIVERING and redemption.id in books.went_out)
+    if is_out and held == "held" and ended_long_ago and not under_way("consume"):
         yield Break("catalog", "reservation-not-consumed", subject, f"{redemption.state}, and still held")
     if redemption.state in NEVER_HANDED_OUT and held in ("held", "consumed") and ended_long_ago and not under_way("release"):
         yield Break("catalog", "reservation-not-released", subject, f"{redemption.state}, the reservation is {held}")
@@ -153,6 +164,17 @@ def _compare_fulfillment(books: _Books, redemption: Redemption, *, waits: bool) 
             yield Break("fulfillment", "redemption-without-fulfillment", subject, "confirmed, and nothing asks for it")
     elif redemption.state in (State.ACCEPTED, State.DECLINED):
         yield Break("fulfillment", "fulfillment-without-redemption", subject, f"the redemption is {redemption.state}")
+    elif redemption.state in ENDED_AS and fulfillment["state"] not in ENDED_AS[redemption.state]:
+        detail = f"{redemption.state}, and the fulfillment is {fulfillment['state']}"
+        yield Break("fulfillment", "redemption-and-fulfillment-differ", subject, detail)
+    elif redemption.state is State.DELIVERING and _ended_long_ago(books, fulfillment):
+        detail = f"delivering, and the fulfillment is {fulfillment['state']} since {fulfillment['changed_at']}"
+        yield Break("fulfillment", "delivery-unheard", subject, detail)
     elif redemption.state is State.CANCELLED and fulfillment["state"] != "cancelled":
         detail = f"cancelled, and the fulfillment is {fulfillment['state']}"
         yield Break("fulfillment", "fulfillment-without-redemption", subject, detail)
+
+
+def _ended_long_ago(books: _Books, fulfillment: dict[str, Any]) -> bool:
+    changed_at = datetime.fromisoformat(fulfillment["changed_at"])
+    return fulfillment["state"] in ENDED and changed_at < books.now - UNHEARD_AFTER

@@ -37,9 +37,12 @@ TEAMS: Mapping[str, tuple[str, ...]] = {
         "redemption-without-task",
         "refunds-differ",
         "returned-too-much",
+        "return-without-lines",
         "cancellation-undecided",
         "goods-without-delivery",
         "redemption-without-fulfillment",
+        "redemption-and-fulfillment-differ",
+        "delivery-unheard",
     ),
     "stock": (
         "batch-movements",

@@ -120,7 +120,16 @@ CHECKS = {
                coalesce(h.refunded, 0) <> coalesce(p.points, 0) OR coalesce(h.refunded, 0) <> coalesce(l.points, 0)
             OR (r.state IN ('cancelled', 'returned') AND coalesce(h.refunded, 0) <> coalesce(h.posted, 0)))""",
     ),
-    # A line comes back whole or in part, never twice; and a document that gave back has lines.
+    # A document that gave back says of what.
+    "return-without-lines": Check(
+        REDEMPTIONS,
+        """
+        SELECT CAST(d.redemption_id AS text), 'the return ' || d.id || ' (' || d.kind || ') gave back, and has no line'
+          FROM returns d
+         WHERE d.redemption_id BETWEEN :low AND :high AND d.state = 'refunded'
+           AND NOT EXISTS (SELECT FROM return_lines l WHERE l.return_id = d.id)""",
+    ),
+    # A line comes back whole or in part, never twice.
     "returned-too-much": Check(
         REDEMPTIONS,
         """

@@ -126,6 +126,25 @@ DAMAGES = [
         },
     ),
     damage(
+        "a document that gave back and has no line",
+        "redemption",
+        "INSERT INTO returns (id, redemption_id, kind, state, reason, actor, channel, requested_at, decided_at) VALUES "
+        "('{unknown}', '{fulfilled}', 'lost', 'refunded', '', 'x', 'x', now(), now())",
+        found={"return-without-lines": "{fulfilled}"},
+    ),
+    damage(
+        "fulfilled, and at fulfillment everything came back",
+        "redemption",
+        "UPDATE redemptions SET state = 'fulfilled' WHERE id = '{came_back}'",
+        found={"fulfillment/redemption-and-fulfillment-differ": "{came_back}"},
+    ),
+    damage(
+        "returned, and at fulfillment it is under way",
+        "redemption",
+        "UPDATE redemptions SET state = 'returned' WHERE id = '{ready}'",
+        found={"fulfillment/redemption-and-fulfillment-differ": "{ready}", "refunds-differ": "{ready}"},
+    ),
+    damage(
         "a cancellation of which the redemption knows nothing",
         "redemption",
         "INSERT INTO returns (id, redemption_id, kind, state, reason, actor, channel, requested_at) VALUES "

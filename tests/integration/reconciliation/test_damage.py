@@ -60,6 +60,27 @@ async def test_stock_held_for_a_redemption_declined_long_ago_is_named_and_for_on
     assert await world.breaks() == set()
 
 
+@pytest.mark.proves("G8", "G34")
+async def test_an_end_of_which_redemption_has_not_heard_for_two_hours_is_named(world: World) -> None:
+    """Told again it would be found to be returned already: so only the states are looked at."""
+    came_back = world.facts["came_back"]
+    watched = "UPDATE tasks SET state = 'ready' WHERE ref = '{came_back}' AND kind = 'watch'"
+    with world.damaged("redemption", "UPDATE redemptions SET state = 'delivering' WHERE id = '{came_back}'", watched):
+        assert await world.breaks() == set()
+        older = "UPDATE fulfillments SET changed_at = changed_at - interval '2 hours' WHERE id = '{came_back}'"
+        with world.damaged("fulfillment", older):
+            assert await world.breaks() == {("fulfillment", "delivery-unheard", came_back)}
+    assert await world.breaks() == set()
+
+
+@pytest.mark.proves("G8", "G11")
+async def test_goods_that_left_and_whose_stock_is_still_held_are_named(world: World) -> None:
+    held = ("UPDATE reservations SET state = 'held' WHERE id = '{sent}'",)
+    with world.damaged("catalog", *held), world.damaged("redemption", LONG_AGO):
+        assert ("catalog", "reservation-not-consumed", world.facts["sent"]) in await world.breaks()
+    assert await world.breaks() == set()
+
+
 @pytest.mark.proves("G8")
 async def test_what_is_old_but_still_under_way_is_no_break(world: World) -> None:
     with world.damaged("redemption", LONG_AGO):
