@@ -15,9 +15,10 @@ from shared.answers import problem_answer, refusal_answer
 from shared.database import DatabaseUnavailable, Overloaded, is_down, is_retryable
 from shared.documents import name_operation
 from shared.errors import DomainError, FieldError
+from shared.hot_routes import HotApp
 from shared.identity import TokenVerifier, allow_anyone, refuse_routes_without_policy
 from shared.identity.policy import api_routes
-from shared.measuring import MeasuredApp, count_from_zero
+from shared.measuring import count_from_zero
 from shared.metrics import OVERLOADED
 from shared.problems import INTERNAL, MALFORMED, MEDIA, METHOD_NOT_ALLOWED, NOT_FOUND, TOO_LARGE, VALIDATION, Catalogue
 from shared.strict_json import JSON_BYTES_MAX, StrictRoute
@@ -81,7 +82,7 @@ def build_app(
         async with lifespan(app):
             yield
 
-    app = MeasuredApp(
+    app = HotApp(
         title=title,
         description=description,
         version="1",

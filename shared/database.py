@@ -13,11 +13,12 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from psycopg import errors as pg
-from sqlalchemy import MetaData, make_url
+from sqlalchemy import MetaData, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from shared.arrays import ArrayDumper
 from shared.errors import DomainError
 from shared.metrics import OVERLOADED, POOL_WAITS
 
@@ -107,6 +108,7 @@ class Database:
             hide_parameters=True,  # an error's text goes to logs; what was bound may be personal
             connect_args=arguments,
         )
+        event.listen(self.engine.sync_engine, "connect", _bind_lists_as_arrays)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -165,6 +167,10 @@ class Database:
             await conn.rollback()
         except DBAPIError:
             await conn.invalidate()
+
+
+def _bind_lists_as_arrays(connection: Any, _record: Any) -> None:
+    connection.driver_connection.adapters.register_dumper(list, ArrayDumper)
 
 
 async def _to_its_end(work: Awaitable[None]) -> None:

@@ -24,6 +24,7 @@ from shared.errors import DomainError
 from shared.identity.principal import Principal
 from shared.problems import IdempotencyInFlight, IdempotencyKeyInvalid, IdempotencyKeyMissing, IdempotencyKeyReused
 from shared.sets import insert_rows
+from shared.statements import execute, fetch
 
 KEY_CHARACTERS_MAX = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
@@ -136,7 +137,7 @@ class Keys:
 
     async def read(self, conn: AsyncConnection, keys: Sequence[bytes]) -> dict[bytes, Record]:
         """The records of the keys that exist."""
-        found = await conn.execute(_READ, {"keys": list(keys)})
+        found = await fetch(conn, _READ, {"keys": list(keys)})
         return {bytes(row.key): Record(*row[1:]) for row in found}
 
     async def refer(self, conn: AsyncConnection, key: bytes, resource_id: UUID) -> None:
@@ -148,7 +149,7 @@ class Keys:
         keys, statuses, bodies, locations = zip(*answers, strict=True) if answers else ((), (), (), ())
         if answers:
             values: dict[str, Any] = {"keys": keys, "statuses": statuses, "bodies": bodies, "locations": locations}
-            await conn.execute(_FINISH, {name: list(column) for name, column in values.items()})
+            await execute(conn, _FINISH, {name: list(column) for name, column in values.items()})
 
 
 def replay(record: Record, attempt: Attempt) -> Response | None:

@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from shared.documents import DocumentedApp
 from shared.identity.policy import api_routes
 from shared.metrics import REQUEST_SECONDS, REQUESTS
+from shared.telemetry import carry_trace, drop_trace
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 NO_ROUTE = "none"
@@ -23,7 +24,7 @@ _series: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
 
 
 class MeasuredApp(DocumentedApp):
-    """An application that counts what it answers."""
+    """An application that counts what it answers, each request in a trace."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Around everything else, so that an error that nobody caught counts as what the caller saw of it."""
@@ -32,6 +33,7 @@ class MeasuredApp(DocumentedApp):
             return
         began = perf_counter()
         status = 500
+        trace = carry_trace(scope)
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -42,6 +44,7 @@ class MeasuredApp(DocumentedApp):
         try:
             await super().__call__(scope, receive, noting)
         finally:
+            drop_trace(trace)
             seconds, requests = _series_of(scope, status)
             seconds.observe(perf_counter() - began)
             requests.inc()

@@ -1,15 +1,16 @@
 """Many rows in one statement: the hot path writes sets, never row by row."""
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import date
 from functools import lru_cache
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import String, Table, TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import JSON
+
+from shared.statements import execute, fetch
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -39,11 +40,7 @@ def _statement(table: Table, columns: tuple[str, ...], tail: str) -> TextClause:
 
 def as_json(value: Any) -> str:
     """JSON text, for the database and for answers; instants and days as RFC 3339 has them."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
-
-
-def _plain(value: Any) -> str:
-    return value.isoformat() if isinstance(value, date) else str(value)  # an instant is a date, too
+    return to_json(value, fallback=str).decode()
 
 
 async def insert_rows(
@@ -68,5 +65,8 @@ async def insert_rows(
         name: [as_json(row[name]) if name in is_json and row[name] is not None else row[name] for row in rows]
         for name in columns
     }
-    result = await conn.execute(_statement(table, columns, tail), values)
-    return list(result.all()) if result.returns_rows else []
+    statement = _statement(table, columns, tail)
+    if "RETURNING" in tail:
+        return await fetch(conn, statement, values)
+    await execute(conn, statement, values)
+    return []

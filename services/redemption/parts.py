@@ -1,18 +1,22 @@
 """Redemption's parts, put together once a process: what every use case works with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import httpx
 
-from services.redemption.customers.domain import Customer
+from services.redemption.customers import store as customers
+from services.redemption.customers.domain import Customer, UnknownCustomer
 from services.redemption.customers.personal_data import PersonalData
 from services.redemption.metadata import audit_entries, idempotency_keys, task_tables
 from services.redemption.neighbours.catalog import Catalog
 from services.redemption.neighbours.fulfillment import Fulfillment
 from services.redemption.settings import Settings
 from shared.audit import Audit
+from shared.batcher import Batcher
 from shared.clock import Clock, DatabaseClock, bank_day
 from shared.database import Database, DatabaseUnavailable, Overloaded
 from shared.http_client import AccessToken, ServiceClient, new_http_client
@@ -45,6 +49,8 @@ class Parts:
     fulfillment: Fulfillment
     http: httpx.AsyncClient
     head: str
+    customers: Batcher[tuple[str, str], Customer]
+    """Looks customers up by that identity, those who come at the same time together."""
     customers_seen: Remembered[tuple[str, str], Customer]
     """Customers by the identity they sign in with: once given to a customer it is never given to another."""
 
@@ -67,6 +73,7 @@ class Parts:
 
     async def close(self) -> None:
         """Let go of the database and the network."""
+        await self.customers.close()
         await self.http.aclose()
         await self.database.dispose()
 
@@ -97,5 +104,12 @@ def make_parts(settings: Settings, *, clock: Clock | None = None, transport: htt
         fulfillment=Fulfillment(ServiceClient("fulfillment", settings.fulfillment_url, token, http)),
         http=http,
         head=head_of("redemption"),
+        customers=Batcher(partial(_find_customers, database), name="find customers"),
         customers_seen=Remembered(most=CUSTOMERS_SEEN_MAX, seconds=CUSTOMERS_SEEN_SECONDS),
     )
+
+
+async def _find_customers(database: Database, identities: Sequence[tuple[str, str]]) -> list[Customer | BaseException]:
+    async with database.transaction() as conn:
+        found = await customers.find_by_identity(conn, identities)
+    return [found.get(identity) or UnknownCustomer() for identity in identities]

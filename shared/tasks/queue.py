@@ -14,6 +14,7 @@ from shared.ids import new_id
 from shared.metrics import CLAIMS_LOST, FENCES_LOST
 from shared.sets import insert_rows
 from shared.settings import LEASE_SECONDS
+from shared.statements import fetch
 from shared.tasks.tables import TaskTables
 
 CLAIMS_UNRETURNED_MAX = 5
@@ -229,8 +230,8 @@ class Tasks:
         held = list(claims)
         if not held:
             return set()
-        found = await conn.execute(_FINISH, {"ids": [c.id for c in held], "tokens": [c.token for c in held]})
-        still_ours = set(found.scalars())
+        found = await fetch(conn, _FINISH, {"ids": [c.id for c in held], "tokens": [c.token for c in held]})
+        still_ours = {row.id for row in found}
         for claim in held:
             if claim.id not in still_ours:
                 FENCES_LOST.labels(claim.kind).inc()

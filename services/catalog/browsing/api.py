@@ -13,6 +13,7 @@ from services.catalog.campaigns.words import as_tsquery
 from services.catalog.workbooks.sheets import POINTS_MAX
 from shared.app import new_router
 from shared.errors import FieldError
+from shared.hot_routes import hot
 from shared.identity import Principal, allow, customers, services, staff
 from shared.paging import LIMIT_DEFAULT, LIMIT_MAX
 from shared.problems import InvalidInput
@@ -31,6 +32,7 @@ def browsing_router(browsing: Browsing) -> APIRouter:
     router = new_router()
 
     @router.get("/v1/campaigns/{code}/offers", responses={200: {"model": OffersView}, **NOT_MODIFIED})
+    @hot
     async def list_offers(  # noqa: PLR0913, PLR0917 - one parameter of the query each
         request: Request,
         who: Reader,  # noqa: ARG001 - the policy
@@ -52,6 +54,7 @@ def browsing_router(browsing: Browsing) -> APIRouter:
         return cached_answer(request, found)
 
     @router.get("/v1/offers/{offer_id}", responses={200: {"model": OfferDetailView}, **NOT_MODIFIED})
+    @hot
     async def read_offer(request: Request, who: Reader, offer_id: UUID, lang: Lang = None) -> Response:  # noqa: ARG001
         """One offer with its terms."""
         return cached_answer(request, await browsing.read_offer(offer_id, language_wanted(request, lang)))

@@ -18,6 +18,7 @@ from services.catalog.reservations.schemas import (
 from services.catalog.reservations.store import reason_to_json
 from services.catalog.reservations.use_cases import Reservations, Settlement
 from shared.app import new_router
+from shared.hot_routes import hot
 from shared.identity import Principal, allow, services
 from shared.sets import as_json
 
@@ -33,6 +34,7 @@ def reservation_router(lanes: Lanes, reservations: Reservations) -> APIRouter:
     router = new_router()
 
     @router.put("/internal/v1/reservations", max_body_size=BODY_BYTES_MAX, responses={200: {"model": OutcomesView}})
+    @hot
     async def reserve(body: ReservationsBody, who: Reserving) -> Response:
         """Take stock, quota and budget for redemptions, each whole or not at all."""
         actor = body.actor.as_actor(who)
@@ -53,6 +55,7 @@ def reservation_router(lanes: Lanes, reservations: Reservations) -> APIRouter:
         return _outcomes(await asyncio.gather(*(lanes.release.submit(item) for item in _settlements(body, who))))
 
     @router.put("/internal/v1/reservations/consumptions", responses={200: {"model": OutcomesView}})
+    @hot
     async def consume(body: SettlementsBody, who: Reserving) -> Response:
         """Hand out what is held."""
         return _outcomes(await asyncio.gather(*(lanes.consume.submit(item) for item in _settlements(body, who))))

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.catalog.reservations.domain import Decision, OfferInForce, Outcome, Reason, State, Wish
 from services.catalog.reservations.tables import reservation_draws, reservation_lines, reservations
 from shared.sets import as_json, insert_rows
+from shared.statements import execute, fetch, fetch_named
 
 _READ = text("SELECT id, state, fingerprint, reasons FROM reservations WHERE id = ANY(CAST(:ids AS uuid[]))")
 _LOCK = text("SELECT id, state FROM reservations WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
@@ -85,33 +86,31 @@ async def leave_tombstones(conn: AsyncConnection, now: datetime, ids: Iterable[U
     return {row.id for row in left}
 
 
-async def read_headers(conn: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, RowMapping]:
+async def read_headers(conn: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, Mapping[str, Any]]:
     """State, fingerprint and reasons by id."""
-    found = await conn.execute(_READ, {"ids": list(ids)})
-    return {row["id"]: row for row in found.mappings()}
+    return {row["id"]: row for row in await fetch_named(conn, _READ, {"ids": list(ids)})}
 
 
 async def lock_headers(conn: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, State]:
     """Lock headers in the order of their ids; their states."""
-    found = await conn.execute(_LOCK, {"ids": list(ids)})
-    return {row.id: State(row.state) for row in found}
+    return {row.id: State(row.state) for row in await fetch(conn, _LOCK, {"ids": list(ids)})}
 
 
 async def refuse_headers(conn: AsyncConnection, refused: Sequence[Outcome]) -> None:
     """Keep the reasons, so that the same question gets the same answer."""
     if refused:
         reasons = [as_json([reason_to_json(reason) for reason in outcome.reasons]) for outcome in refused]
-        await conn.execute(_REFUSE, {"ids": [outcome.id for outcome in refused], "reasons": reasons})
+        await execute(conn, _REFUSE, {"ids": [outcome.id for outcome in refused], "reasons": reasons})
 
 
 async def settle_headers(conn: AsyncConnection, now: datetime, ids: Sequence[UUID], state: State) -> None:
     """Move held headers on."""
-    await conn.execute(_SETTLE, {"ids": list(ids), "state": state.value, "now": now})
+    await execute(conn, _SETTLE, {"ids": list(ids), "state": state.value, "now": now})
 
 
 async def offers_in_force(conn: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, OfferInForce]:
     """The offers as they stand now, of campaigns that were ever published; read after their counters are locked."""
-    found = (await conn.execute(_IN_FORCE, {"ids": list(ids)})).mappings()
+    found = await fetch_named(conn, _IN_FORCE, {"ids": list(ids)})
     return {row["id"]: OfferInForce(**row) for row in found if row["campaign_opens_on"] is not None}
 
 
@@ -142,14 +141,14 @@ async def write_lines(conn: AsyncConnection, decision: Decision) -> None:
     await insert_rows(conn, reservation_draws, draws)
 
 
-async def lines_of(conn: AsyncConnection, ids: Iterable[UUID]) -> Sequence[RowMapping]:
+async def lines_of(conn: AsyncConnection, ids: Iterable[UUID]) -> Sequence[Mapping[str, Any]]:
     """The lines of reservations, with what no return document has given back of them."""
-    return (await conn.execute(_LINES, {"ids": list(ids)})).mappings().all()
+    return await fetch_named(conn, _LINES, {"ids": list(ids)})
 
 
-async def draws_of(conn: AsyncConnection, ids: Iterable[UUID]) -> Sequence[RowMapping]:
+async def draws_of(conn: AsyncConnection, ids: Iterable[UUID]) -> Sequence[Mapping[str, Any]]:
     """What the lines of reservations drew and has not come back."""
-    return (await conn.execute(_DRAWS, {"ids": list(ids)})).mappings().all()
+    return await fetch_named(conn, _DRAWS, {"ids": list(ids)})
 
 
 async def page(conn: AsyncConnection, after: UUID | None, most: int) -> Sequence[RowMapping]:

@@ -5,9 +5,10 @@ stock batches. All three are safe to repeat.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -33,6 +34,7 @@ from shared.audit import Actor, Audit, Entry
 from shared.clock import Clock, bank_day
 from shared.database import Database
 from shared.failpoints import failpoint
+from shared.statements import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,9 @@ class Reservations:
         if fresh:
             supply = await self._lock_supply(conn, fresh, now)
             decision = decide(fresh, supply)
-            await _write_decision(conn, now, decision, supply)
-            await self._audit.record(conn, now, _granted(fresh, decision))
+            async with together(conn):
+                await _write_decision(conn, now, decision, supply)
+                await self._audit.record(conn, now, _granted(fresh, decision))
             outcomes.update({outcome.id: outcome for outcome in decision.outcomes})
         return outcomes
 
@@ -144,13 +147,13 @@ class Reservations:
         batches: dict[UUID, int] = defaultdict(int)
         for draw in draws:
             batches[draw["batch_id"]] += draw["units_left"]
-        await stock.lock_batches(conn, batches)
-        await stock.change_batches(
-            conn, {batch: (-quantity, 0 if releasing else quantity) for batch, quantity in batches.items()}
-        )
+        changes = {batch: (-quantity, 0 if releasing else quantity) for batch, quantity in batches.items()}
         moved = (Movement(d["batch_id"], state.value, d["units_left"], d["reservation_id"], d["line"]) for d in draws)
-        await stock.record_movements(conn, now, (one for one in moved if one.quantity))
-        await store.settle_headers(conn, now, ids, state)
+        async with together(conn):
+            await stock.lock_batches(conn, batches)
+            await stock.change_batches(conn, changes)
+            await stock.record_movements(conn, now, (one for one in moved if one.quantity))
+            await store.settle_headers(conn, now, ids, state)
 
     async def page(self, after: UUID | None, most: int) -> Sequence[RowMapping]:
         """Reservations in the order of their ids, for whoever compares books."""
@@ -174,7 +177,7 @@ async def _answered_before(conn: AsyncConnection, wishes: Sequence[Wish]) -> dic
     return {wish.id: _replayed(wish, headers[wish.id]) for wish in wishes}
 
 
-def _replayed(wish: Wish, header: RowMapping) -> Outcome:
+def _replayed(wish: Wish, header: Mapping[str, Any]) -> Outcome:
     if header["fingerprint"] is not None and bytes(header["fingerprint"]) != wish.fingerprint:
         return Outcome(wish.id, "mismatch")
     reasons = tuple(store.reason_from_json(kept) for kept in header["reasons"] or ())
@@ -201,7 +204,7 @@ async def _write_decision(conn: AsyncConnection, now: datetime, decision: Decisi
     await stock.record_movements(conn, now, moved)
 
 
-async def _settle_budgets(conn: AsyncConnection, lines: Sequence[RowMapping], *, releasing: bool) -> None:
+async def _settle_budgets(conn: AsyncConnection, lines: Sequence[Mapping[str, Any]], *, releasing: bool) -> None:
     costs: dict[str, int] = defaultdict(int)
     for line in lines:
         costs[line["campaign_code"]] += line["cost_left_minor"]
@@ -209,7 +212,7 @@ async def _settle_budgets(conn: AsyncConnection, lines: Sequence[RowMapping], *,
     await stock.change_budgets(conn, {campaign: (-cost, 0 if releasing else cost) for campaign, cost in costs.items()})
 
 
-def _places(lines: Sequence[RowMapping]) -> dict[tuple[UUID, date], int]:
+def _places(lines: Sequence[Mapping[str, Any]]) -> dict[tuple[UUID, date], int]:
     units: dict[tuple[UUID, date], int] = defaultdict(int)
     for line in lines:
         units[line["offer_id"], line["counted_on"]] += line["units_left"]

@@ -9,12 +9,13 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog.campaigns.domain import REWARD_COST_LINE
 from services.catalog.stock.tables import stock_movements
 from shared.sets import insert_rows
+from shared.statements import execute, fetch_named
 
 _LOCK_BUDGETS = text(
     """
@@ -83,32 +84,31 @@ class Movement:
     return_id: UUID | None = None
 
 
-async def lock_budgets(conn: AsyncConnection, campaigns: Iterable[str]) -> Sequence[RowMapping]:
+async def lock_budgets(conn: AsyncConnection, campaigns: Iterable[str]) -> Sequence[Mapping[str, Any]]:
     """Lock the lines that pay for rewards; what is left of each (NULL: no ceiling)."""
-    found = await conn.execute(_LOCK_BUDGETS, {"campaigns": sorted(campaigns), "line": REWARD_COST_LINE})
-    return found.mappings().all()
+    return await fetch_named(conn, _LOCK_BUDGETS, {"campaigns": sorted(campaigns), "line": REWARD_COST_LINE})
 
 
-async def lock_quotas(conn: AsyncConnection, offers: Iterable[UUID]) -> Sequence[RowMapping]:
+async def lock_quotas(conn: AsyncConnection, offers: Iterable[UUID]) -> Sequence[Mapping[str, Any]]:
     """Lock the quotas of offers and read them."""
-    return (await conn.execute(_LOCK_QUOTAS, {"offers": list(offers)})).mappings().all()
+    return await fetch_named(conn, _LOCK_QUOTAS, {"offers": list(offers)})
 
 
-async def lock_batches_of_offers(conn: AsyncConnection, offers: Iterable[UUID]) -> Sequence[RowMapping]:
+async def lock_batches_of_offers(conn: AsyncConnection, offers: Iterable[UUID]) -> Sequence[Mapping[str, Any]]:
     """Lock every batch from which the offers can draw, and read what is free."""
-    return (await conn.execute(_LOCK_BATCHES_OF_OFFERS, {"offers": list(offers)})).mappings().all()
+    return await fetch_named(conn, _LOCK_BATCHES_OF_OFFERS, {"offers": list(offers)})
 
 
 async def lock_batches(conn: AsyncConnection, ids: Iterable[UUID]) -> None:
     """Lock batches by id."""
-    await conn.execute(_LOCK_BATCHES, {"ids": list(ids)})
+    await execute(conn, _LOCK_BATCHES, {"ids": list(ids)})
 
 
 async def change_batches(conn: AsyncConnection, changes: Mapping[UUID, tuple[int, int]]) -> None:
     """Add to the counters (held, consumed) of locked batches."""
     if changes:
         held, consumed = zip(*changes.values(), strict=True)
-        await conn.execute(_CHANGE_BATCHES, {"ids": list(changes), "held": list(held), "consumed": list(consumed)})
+        await execute(conn, _CHANGE_BATCHES, {"ids": list(changes), "held": list(held), "consumed": list(consumed)})
 
 
 async def set_quotas(conn: AsyncConnection, counters: Mapping[UUID, tuple[int, int, date]]) -> None:
@@ -116,7 +116,7 @@ async def set_quotas(conn: AsyncConnection, counters: Mapping[UUID, tuple[int, i
     if counters:
         total, day, day_on = zip(*counters.values(), strict=True)
         values: dict[str, Any] = {"ids": list(counters), "total": list(total), "day": list(day), "day_on": list(day_on)}
-        await conn.execute(_SET_QUOTAS, values)
+        await execute(conn, _SET_QUOTAS, values)
 
 
 async def change_budgets(conn: AsyncConnection, changes: Mapping[str, tuple[int, int]]) -> None:
@@ -124,7 +124,7 @@ async def change_budgets(conn: AsyncConnection, changes: Mapping[str, tuple[int,
     if changes:
         committed, spent = zip(*changes.values(), strict=True)
         values = {"campaigns": list(changes), "committed": list(committed), "spent": list(spent)}
-        await conn.execute(_CHANGE_BUDGETS, {**values, "line": REWARD_COST_LINE})
+        await execute(conn, _CHANGE_BUDGETS, {**values, "line": REWARD_COST_LINE})
 
 
 async def record_movements(conn: AsyncConnection, now: datetime, movements: Iterable[Movement]) -> None:

@@ -21,6 +21,7 @@ from services.fulfillment.fulfillments.schemas import (
 from services.fulfillment.fulfillments.use_cases import Fulfillments
 from shared.app import new_router
 from shared.batcher import Batcher
+from shared.hot_routes import hot
 from shared.identity import Principal, allow, services
 
 Fulfilling = Annotated[Principal, allow(services("fulfillments:write"))]
@@ -40,6 +41,7 @@ def fulfillment_router(
     router = new_router()
 
     @router.put("/internal/v1/fulfillments", responses={200: {"model": OutcomesView}}, max_body_size=BODY_BYTES_MAX)
+    @hot
     async def accept(body: FulfillmentsBody, who: Fulfilling) -> Response:
         """Hand out what was redeemed: e-vouchers at once, goods as a parcel. Sending again is the same request."""
         actor = body.actor.as_actor(who)

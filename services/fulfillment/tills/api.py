@@ -12,6 +12,7 @@ from services.fulfillment.tills.schemas import ReversalBody, UseBody, UseView, V
 from services.fulfillment.tills.use_cases import Tills
 from shared.answers import refusal_answer
 from shared.app import new_router
+from shared.hot_routes import hot
 from shared.idempotency import REPLAYED
 from shared.identity import Principal, allow, merchants
 
@@ -26,6 +27,7 @@ def till_router(lanes: Lanes, tills: Tills, requests: Requests) -> APIRouter:
     router = new_router()
 
     @router.put("/v1/uses/{request_number}", responses={200: {"model": UseView}})
+    @hot
     async def use_voucher(request: Request, request_number: RequestNumber, body: UseBody, who: User) -> Response:
         """Use a voucher once. The same request again gets the same answer, a refusal too; every attempt has its own number."""
         asked = requests.use(who, till_of(who), request_number, body.code.get_secret_value(), body.till_reference)

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.redemption.customers import store
-from services.redemption.customers.domain import Customer, UnknownCustomer
+from services.redemption.customers.domain import Customer
 from services.redemption.parts import Parts
 from shared.identity import Principal
 from shared.problems import NotFound
@@ -16,11 +16,7 @@ async def customer_of(parts: Parts, who: Principal) -> Customer:
     known = parts.customers_seen.get((who.issuer, who.subject))
     if known is not None:
         return known
-    async with parts.database.transaction() as conn:
-        found = await store.find_by_identity(conn, [(who.issuer, who.subject)])
-    if not found:
-        raise UnknownCustomer
-    return parts.customers_seen.remember((who.issuer, who.subject), found[who.issuer, who.subject])
+    return parts.customers_seen.remember((who.issuer, who.subject), await parts.customers.submit((who.issuer, who.subject)))
 
 
 async def require_owner(conn: AsyncConnection, who: Principal, customer_id: UUID) -> Customer:

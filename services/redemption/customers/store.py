@@ -12,6 +12,7 @@ from services.redemption.customers.domain import Customer
 from services.redemption.customers.personal_data import SealedContact
 from services.redemption.customers.tables import customers
 from shared.sets import insert_rows
+from shared.statements import fetch
 
 _SELECT = """
     SELECT c.id, a.id AS account_id, c.customer_number, c.issuer, c.subject, c.tier, c.language
@@ -60,7 +61,7 @@ _UPDATE = text(
 async def find_by_identity(conn: AsyncConnection, identities: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Customer]:
     """Customers by (issuer, subject) of their sign-in."""
     issuers, subjects = [issuer for issuer, _ in identities], [subject for _, subject in identities]
-    found = await conn.execute(_BY_IDENTITY, {"issuers": issuers, "subjects": subjects})
+    found = await fetch(conn, _BY_IDENTITY, {"issuers": issuers, "subjects": subjects})
     return {(row.issuer, row.subject): Customer(*row) for row in found}
 
 

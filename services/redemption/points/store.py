@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import date, datetime
 from uuid import UUID
 
@@ -12,6 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.redemption.points.domain import AccountState, Book, Hold, Lot, Posting, Spent
 from services.redemption.points.tables import accounts, holds, lots
 from shared.sets import insert_rows
+from shared.statements import execute, fetch
+
+POSTING_COLUMNS = tuple(field.name for field in fields(Posting))
+HOLD_COLUMNS = tuple(field.name for field in fields(Hold))
 
 _LOCK = """
     SELECT id, customer_id, state, state_until, posted, held, postings_count, last_posting_at
@@ -103,9 +107,9 @@ async def lock_books(conn: AsyncConnection, account_ids: Iterable[UUID], *, wait
     ids = sorted(set(account_ids))
     if not ids:
         return {}
-    rows = (await conn.execute(_LOCK_WAITING if wait else _LOCK_SKIPPING, {"ids": ids})).all()
+    rows = await fetch(conn, _LOCK_WAITING if wait else _LOCK_SKIPPING, {"ids": ids})
     of_account: dict[UUID, list[Lot]] = defaultdict(list)
-    for account_id, *values in await conn.execute(_OPEN_LOTS, {"ids": [row.id for row in rows]}):
+    for account_id, *values in await fetch(conn, _OPEN_LOTS, {"ids": [row.id for row in rows]}):
         of_account[account_id].append(Lot(*values))
     return {
         row.id: Book(
@@ -129,7 +133,8 @@ async def save_books(conn: AsyncConnection, books: Iterable[Book]) -> None:
     if not changed:
         return
     await _save_lots(conn, changed)
-    await conn.execute(
+    await execute(
+        conn,
         _SAVE_ACCOUNTS,
         {
             "ids": [book.account_id for book in changed],
@@ -149,7 +154,8 @@ async def _save_lots(conn: AsyncConnection, changed: Sequence[Book]) -> None:
     new = [(book.account_id, lot) for book in changed for lot in book.lots if lot.is_new]
     old = sorted((lot for book in changed for lot in book.lots if lot.is_changed and not lot.is_new), key=lambda lot: lot.id)
     if old:
-        await conn.execute(
+        await execute(
+            conn,
             _SAVE_LOTS,
             {
                 "ids": [lot.id for lot in old],
@@ -182,19 +188,18 @@ async def _save_lots(conn: AsyncConnection, changed: Sequence[Book]) -> None:
 
 async def _insert_postings(conn: AsyncConnection, new: Sequence[Posting]) -> None:
     if new:
-        rows = [asdict(posting) for posting in new]
-        await conn.execute(_INSERT_POSTINGS, {name: [row[name] for row in rows] for name in rows[0]})
+        await execute(conn, _INSERT_POSTINGS, {name: [getattr(posting, name) for posting in new] for name in POSTING_COLUMNS})
 
 
 async def insert_holds(conn: AsyncConnection, new: Sequence[Hold]) -> None:
     """Write which lots a redemption holds."""
-    await insert_rows(conn, holds, [asdict(hold) for hold in new])
+    await insert_rows(conn, holds, [{name: getattr(hold, name) for name in HOLD_COLUMNS} for hold in new])
 
 
 async def read_holds(conn: AsyncConnection, redemption_ids: Sequence[UUID]) -> dict[UUID, list[Hold]]:
     """The points that redemptions hold, by redemption."""
     found: dict[UUID, list[Hold]] = defaultdict(list)
-    for row in await conn.execute(_HOLDS, {"ids": list(redemption_ids)}):
+    for row in await fetch(conn, _HOLDS, {"ids": list(redemption_ids)}):
         found[row.redemption_id].append(Hold(*row))
     return found
 
@@ -202,7 +207,7 @@ async def read_holds(conn: AsyncConnection, redemption_ids: Sequence[UUID]) -> d
 async def end_holds(conn: AsyncConnection, redemption_ids: Sequence[UUID], state: str) -> None:
     """Holds end once: posted or released."""
     if redemption_ids:
-        await conn.execute(_END_HOLDS, {"ids": list(redemption_ids), "state": state})
+        await execute(conn, _END_HOLDS, {"ids": list(redemption_ids), "state": state})
 
 
 async def read_spent(

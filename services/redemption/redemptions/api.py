@@ -32,6 +32,7 @@ from shared.answers import language_of
 from shared.app import new_router
 from shared.audit import Actor
 from shared.errors import FieldError
+from shared.hot_routes import hot
 from shared.idempotency import NEEDS_KEY, attempt_of
 from shared.idempotency import answer as kept_answer
 from shared.identity import Principal, allow, customers, services, staff
@@ -53,6 +54,7 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
         responses={201: {"model": RedemptionOut}, 202: {"model": RedemptionOut}, 404: {}},
         openapi_extra=NEEDS_KEY,
     )
+    @hot
     async def redeem(
         request: Request, wish: RedemptionWish, who: Annotated[Principal, allow(customers("redemptions:write"))]
     ) -> Response:

@@ -12,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.redemption.redemptions.domain import TASK_OF, Redemption, State, TimelineEntry
 from services.redemption.redemptions.tables import limit_counters, redemption_events, redemption_lines, redemptions
 from shared.sets import as_json, insert_rows
+from shared.statements import execute, fetch
 
 _COLUMNS = (
     "id, customer_id, account_id, campaign, mode, state, price_points, accepted_at, accepted_on, deadline_at, changed_at, "
     "events_count, reasons, actor, channel"
 )
+_NAMES = tuple(_COLUMNS.split(", "))
 _READ = text(f"SELECT {_COLUMNS} FROM redemptions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id")
 _LOCK = text(f"SELECT {_COLUMNS} FROM redemptions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
 _OF_CUSTOMER = text(
@@ -46,6 +48,13 @@ _COUNTERS = text(
         ON c.customer_id = asked.customer_id AND c.limit_key = asked.limit_key
     """
 )
+_GIVE_BACK = text(
+    """
+    UPDATE limit_counters c SET taken = c.taken - n.taken
+      FROM unnest(CAST(:customers AS uuid[]), CAST(:keys AS text[]), CAST(:taken AS int[])) AS n(customer_id, limit_key, taken)
+     WHERE c.customer_id = n.customer_id AND c.limit_key = n.limit_key
+    """
+)
 _STRANDED = text(
     """
     SELECT r.id, r.state FROM redemptions r
@@ -60,7 +69,7 @@ LineRow = Mapping[str, Any]
 
 
 def _redemption(row: Any) -> Redemption:
-    return Redemption(**{**row._mapping, "state": State(row.state)})
+    return Redemption(**{**dict(zip(_NAMES, row, strict=True)), "state": State(row.state)})
 
 
 async def insert_redemptions(conn: AsyncConnection, new: Sequence[Redemption]) -> None:
@@ -94,12 +103,12 @@ async def insert_events(conn: AsyncConnection, events: Sequence[tuple[UUID, Time
 
 async def read(conn: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, Redemption]:
     """Redemptions as they stand."""
-    return {row.id: _redemption(row) for row in await conn.execute(_READ, {"ids": list(ids)})}
+    return {row.id: _redemption(row) for row in await fetch(conn, _READ, {"ids": list(ids)})}
 
 
 async def lock(conn: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, Redemption]:
     """Redemptions under their rows' locks, taken in the order of their ids."""
-    return {row.id: _redemption(row) for row in await conn.execute(_LOCK, {"ids": sorted(ids)})}
+    return {row.id: _redemption(row) for row in await fetch(conn, _LOCK, {"ids": sorted(ids)})}
 
 
 async def read_of_customer(conn: AsyncConnection, customer_id: UUID, *, before: UUID | None, most: int) -> list[Redemption]:
@@ -129,7 +138,8 @@ async def read_events(conn: AsyncConnection, redemption_id: UUID) -> list[Timeli
 async def save(conn: AsyncConnection, changed: Sequence[Redemption], now: datetime) -> None:
     """Write new states."""
     if changed:
-        await conn.execute(
+        await execute(
+            conn,
             _SAVE,
             {
                 "ids": [r.id for r in changed],
@@ -146,7 +156,7 @@ async def read_counters(conn: AsyncConnection, asked: Sequence[tuple[UUID, str]]
     taken: dict[UUID, dict[str, int]] = defaultdict(dict)
     if asked:
         values = {"customers": [customer for customer, _ in asked], "keys": [key for _, key in asked]}
-        for row in await conn.execute(_COUNTERS, values):
+        for row in await fetch(conn, _COUNTERS, values):
             taken[row.customer_id][row.limit_key] = row.taken
     return taken
 
@@ -162,15 +172,9 @@ async def add_to_counters(conn: AsyncConnection, changes: Mapping[tuple[UUID, st
     )
     back = [(customer, key, -n) for (customer, key), n in sorted(changes.items()) if n < 0]
     if back:
-        await conn.execute(
-            text(
-                """
-                UPDATE limit_counters c SET taken = c.taken - n.taken
-                  FROM unnest(CAST(:customers AS uuid[]), CAST(:keys AS text[]), CAST(:taken AS int[]))
-                       AS n(customer_id, limit_key, taken)
-                 WHERE c.customer_id = n.customer_id AND c.limit_key = n.limit_key
-                """
-            ),
+        await execute(
+            conn,
+            _GIVE_BACK,
             {"customers": [c for c, _, _ in back], "keys": [k for _, k, _ in back], "taken": [n for _, _, n in back]},
         )
 

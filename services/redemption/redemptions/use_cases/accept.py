@@ -26,6 +26,7 @@ from shared.errors import DomainError
 from shared.failpoints import failpoint
 from shared.idempotency import Attempt, Record
 from shared.problems import IdempotencyInFlight, IdempotencyKeyReused
+from shared.statements import together
 from shared.tasks import Claim, NewTask
 
 IN_FLIGHT_SECONDS = 3.0
@@ -53,6 +54,7 @@ class _Round:
     today: date
     outcomes: dict[UUID, Accepted | Answer | Exception] = field(default_factory=dict)
     accepted: list[tuple[Redeem, Redemption]] = field(default_factory=list)
+    lines: dict[UUID, list[LineRow]] = field(default_factory=dict)
     holds: list[Hold] = field(default_factory=list)
     counters: dict[tuple[UUID, str], int] = field(default_factory=dict)
 
@@ -68,8 +70,13 @@ async def accept(
     taken = await _read_counters(conn, mine, round_.today)
     for command in mine:
         _decide(command, books[command.customer.account_id], taken.setdefault(command.customer.id, {}), round_)
-    await _keep_refusals(parts, conn, mine, round_)
-    await _write(parts, conn, books, round_)
+    async with together(conn):
+        await _keep_refusals(parts, conn, mine, round_)
+        await _write(parts, conn, books, round_)
+        claims = await _lease(parts, conn, round_)
+    for command, redemption in round_.accepted:
+        lines = round_.lines[command.id]
+        round_.outcomes[command.id] = Accepted(command, redemption, lines, claims[redemption.id])
     await failpoint("accept.before_commit")
     return [round_.outcomes.get(command.id) or AccountBusy() for command in commands]
 
@@ -167,20 +174,9 @@ async def _keep_refusals(parts: Parts, conn: AsyncConnection, commands: Sequence
 
 async def _write(parts: Parts, conn: AsyncConnection, books: dict[UUID, Book], round_: _Round) -> None:
     accepted = round_.accepted
-    drives = [
-        NewTask(
-            kind="drive",
-            ref=r.id,
-            run_at=round_.now,
-            dedupe_key=str(r.id),
-            leased_seconds=parts.tasks.lease_seconds,
-        )
-        for _, r in accepted
-    ]
-    claims = {claim.ref: claim for claim in await parts.tasks.add(conn, drives)}
     await store.insert_redemptions(conn, [redemption for _, redemption in accepted])
-    rows = {command.id: _line_rows(command, round_.today) for command, _ in accepted}
-    await store.insert_lines(conn, [row for lines in rows.values() for row in lines])
+    round_.lines = {command.id: _line_rows(command, round_.today) for command, _ in accepted}
+    await store.insert_lines(conn, [row for lines in round_.lines.values() for row in lines])
     await deliveries.insert(conn, [(r.id, c.delivery) for c, r in accepted if c.delivery is not None], round_.now)
     await ledger.save_books(conn, books.values())
     await ledger.insert_holds(conn, round_.holds)
@@ -199,8 +195,21 @@ async def _write(parts: Parts, conn: AsyncConnection, books: dict[UUID, Book], r
             for c, r in accepted
         ],
     )
-    for command, redemption in accepted:
-        round_.outcomes[command.id] = Accepted(command, redemption, rows[command.id], claims[redemption.id])
+
+
+async def _lease(parts: Parts, conn: AsyncConnection, round_: _Round) -> dict[UUID | None, Claim]:
+    """The tasks that carry the redemptions on; they begin in the hands of this very request."""
+    drives = [
+        NewTask(
+            kind="drive",
+            ref=r.id,
+            run_at=round_.now,
+            dedupe_key=str(r.id),
+            leased_seconds=parts.tasks.lease_seconds,
+        )
+        for _, r in round_.accepted
+    ]
+    return {claim.ref: claim for claim in await parts.tasks.add(conn, drives)}
 
 
 def _line_rows(command: Redeem, today: date) -> list[LineRow]:

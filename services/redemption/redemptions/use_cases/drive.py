@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.redemption.neighbours.catalog import Outcome, Wanted, WantedLine
 from services.redemption.parts import Parts
 from services.redemption.points import store as ledger
-from services.redemption.points.domain import Book
+from services.redemption.points.domain import Book, Hold
 from services.redemption.redemptions import store
 from services.redemption.redemptions.domain import (
     TASK_FOR,
@@ -31,6 +31,7 @@ from services.redemption.redemptions.store import LineRow
 from services.redemption.redemptions.use_cases.commands import Answer, Redeem
 from shared.audit import Actor, Entry
 from shared.failpoints import failpoint
+from shared.statements import together
 from shared.tasks import Again, Claim, NewTask
 from shared.tasks.queue import backoff_seconds
 
@@ -129,12 +130,14 @@ async def take_arrows(parts: Parts, conn: AsyncConnection, steps: Sequence[Step]
     effects = _Effects(await parts.clock.now(conn))
     for step in steps:
         _take_arrow(step, effects)
-    await _write_points(parts, conn, books, steps, effects)
-    await store.save(conn, effects.changed, effects.now)
-    await store.add_to_counters(conn, effects.counters)
-    await store.insert_events(conn, effects.events)
-    await parts.audit.record(conn, effects.now, effects.entries)
-    await parts.tasks.add(conn, effects.tasks)
+    holds = await ledger.read_holds(conn, [step.redemption.id for step in steps])
+    async with together(conn):
+        await _write_points(parts, conn, (books, holds), steps, effects)
+        await store.save(conn, effects.changed, effects.now)
+        await store.add_to_counters(conn, effects.counters)
+        await store.insert_events(conn, effects.events)
+        await parts.audit.record(conn, effects.now, effects.entries)
+        await parts.tasks.add(conn, effects.tasks)
     return effects.changed
 
 
@@ -190,9 +193,13 @@ def follow_up(kind: str, redemption_id: UUID, now: datetime) -> NewTask:
 
 
 async def _write_points(
-    parts: Parts, conn: AsyncConnection, books: dict[UUID, Book], steps: Sequence[Step], effects: _Effects
+    parts: Parts,
+    conn: AsyncConnection,
+    held: tuple[dict[UUID, Book], dict[UUID, list[Hold]]],
+    steps: Sequence[Step],
+    effects: _Effects,
 ) -> None:
-    holds = await ledger.read_holds(conn, [step.redemption.id for step in steps])
+    books, holds = held
     account_of = {step.redemption.id: step.redemption.account_id for step in steps}
     for redemption_id in effects.posted:
         books[account_of[redemption_id]].post_holds(holds[redemption_id], effects.now)
