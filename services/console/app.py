@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 from fastapi import FastAPI
@@ -10,7 +11,7 @@ from fastapi import FastAPI
 from services.console.breaks.pages import break_router
 from services.console.customers.cancelling import cancelling_router
 from services.console.customers.pages import customer_router, finding_router
-from services.console.entrance import refuse_routes_without_entrance
+from services.console.entrance import cookies_to_set, refuse_routes_without_entrance
 from services.console.failing import handle_failures, show_unexpected
 from services.console.guard import FOR_MACHINES, Guard
 from services.console.home.pages import home_router
@@ -78,5 +79,5 @@ def build(
         app.router.routes.extend(router.routes)
     refuse_routes_without_entrance(app, FOR_MACHINES)
     handle_failures(app)
-    app.add_middleware(Guard, settings=settings, when_failed=show_unexpected)
+    app.add_middleware(Guard, settings=settings, when_failed=show_unexpected, cookies_to_set=partial(cookies_to_set, parts))
     return app

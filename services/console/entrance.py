@@ -77,6 +77,7 @@ class Entrance:
         if before is None:
             raise NotSignedIn
         request.state.session = before
+        request.state.mark = before.mark
         try:
             after = parts.sessions.seen(await parts.renewals.renewed(before))
             if after is not before:
@@ -169,6 +170,26 @@ def set_cookie(request: Request, name: str, value: str, *, seconds: int | None =
 def forget_session(request: Request) -> None:
     """Take the session's cookie away with the answer."""
     set_cookie(request, session_cookie(request.app.state.parts), "", seconds=0)
+
+
+def end_session(request: Request, session: Session) -> None:
+    """Sign out: this answer takes the cookie away, and those of other requests of the session leave cookies as they are."""
+    parts: Parts = request.app.state.parts
+    parts.sessions.end(session)
+    forget_session(request)
+    request.state.mark = None
+
+
+def cookies_to_set(parts: "Parts", state: dict[str, Any]) -> list[str]:
+    """What a request's answer sets, as its state tells when the answer starts.
+
+    Meanwhile the session may have been signed out of: then its cookie is gone, or another session's by now.
+    """
+    cookies: dict[str, str] = dict(state.get("cookies", {}))
+    mark = state.get("mark")
+    if mark is not None and parts.sessions.has_ended(mark):
+        cookies.pop(session_cookie(parts), None)
+    return list(cookies.values())
 
 
 def local_path(address: str | None) -> str:

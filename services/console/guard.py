@@ -1,6 +1,7 @@
 """What holds for every answer of the console: one host, no foreign content, no frame, nothing kept, and the cookies to set."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,10 +18,15 @@ class Guard:
     """An ASGI layer around the application."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, when_failed: Callable[[Request, Exception], Awaitable[Response]]
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        when_failed: Callable[[Request, Exception], Awaitable[Response]],
+        cookies_to_set: Callable[[dict[str, Any]], list[str]],
     ) -> None:
-        """`when_failed` makes the page for an error that nobody expected; made further out it would go without all this."""
-        self._app, self._settings, self._when_failed = app, settings, when_failed
+        """`when_failed` makes the page for an error that nobody expected; made further out it would go without all this.
+        `cookies_to_set` tells them by a request's state, at the moment when its answer starts."""
+        self._app, self._settings, self._when_failed, self._cookies_to_set = app, settings, when_failed, cookies_to_set
         self._netloc = urlsplit(settings.url).netloc
         self._headers = _security_headers(settings)
 
@@ -39,7 +45,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
-                for cookie in state.get("cookies", {}).values():
+                for cookie in self._cookies_to_set(state):
                     headers.append("Set-Cookie", cookie)
             await send(message)
 

@@ -1,8 +1,9 @@
 """Sessions: an encrypted cookie with the agent's tokens, which ends when nobody works with it and at the latest after hours.
 
 The console keeps nothing about anybody: what it knows of a session stands in the browser, sealed by AES-GCM. Signing out takes
-the cookie away and ends the sign-in at the identity provider, so that a cookie that was copied before lasts no longer than its
-access token and its idle time.
+the cookie away, ends the sign-in at the identity provider, and leaves the session's mark here in memory, so that neither a page
+that answers late nor a cookie that was copied before brings it back. After a restart, or at another console, a copied cookie
+lasts no longer than its access token and its idle time.
 """
 
 import base64
@@ -80,6 +81,7 @@ class Sessions:
         """The first key seals; all of them open."""
         self._vault = Vault({hashlib.sha256(key).hexdigest()[:8]: key for key in keys})
         self._idle_seconds, self._seconds_max, self._clock = idle_seconds, seconds_max, clock
+        self._ended: dict[str, float] = {}
 
     def now(self) -> float:
         """Seconds since 1970."""
@@ -104,7 +106,17 @@ class Sessions:
         session = Session(**{**found, "roles": tuple(found["roles"])})
         now = self.now()
         over = now - session.seen_at > self._idle_seconds or now - session.began_at > self._seconds_max
-        return None if over else session
+        return None if over or self.has_ended(session.mark) else session
+
+    def end(self, session: Session) -> None:
+        """Open no cookie of this session any more, until none of them could be good for anything."""
+        now = self.now()
+        self._ended = {mark: until for mark, until in self._ended.items() if until >= now}
+        self._ended[session.mark] = session.began_at + self._seconds_max
+
+    def has_ended(self, mark: str) -> bool:
+        """Whether the session with this mark was signed out of here."""
+        return mark in self._ended
 
     def seen(self, session: Session) -> Session:
         """The session as of now; the same one when it was seen a moment ago."""

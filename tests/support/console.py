@@ -1,5 +1,6 @@
 """The console with an identity provider and made-up services: what it shows must not depend on which of them is up."""
 
+import asyncio
 import base64
 import contextlib
 import re
@@ -43,12 +44,13 @@ def identity_settings(**given: Any) -> IdentitySettings:
 @dataclass
 class Street(httpx.AsyncBaseTransport):
     """Stands for the network behind the console. `down` names the services that nobody reaches, `mute` those that take the
-    request and never answer it."""
+    request and never answer it, `late` those whose answer is held back."""
 
     identity: httpx.ASGITransport
     answers: Answers = field(default_factory=Answers)
     down: set[str] = field(default_factory=set)
     mute: set[str] = field(default_factory=set)
+    late: dict[str, asyncio.Event] = field(default_factory=dict)
     seen: list[httpx.Request] = field(default_factory=list)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -59,10 +61,18 @@ class Street(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("nobody listens", request=request)
         if name == "identity":
             return await self.identity.handle_async_request(request)
+        if name in self.late:
+            await self.late[name].wait()
         answer = self.answers.to(service, request)
         if name in self.mute:
             raise httpx.ReadTimeout("no answer came", request=request)
         return answer
+
+    async def reached(self, method: str, path: str) -> None:
+        """Wait until a request of that kind is under way."""
+        async with asyncio.timeout(10):
+            while not self.asked(method, path):
+                await asyncio.sleep(0.01)
 
     def asked(self, method: str, path: str) -> list[httpx.Request]:
         """The requests of that kind that arrived."""

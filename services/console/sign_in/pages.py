@@ -12,8 +12,8 @@ from services.console.answering import WHOLE, render
 from services.console.entrance import (
     LANGUAGE_COOKIE,
     Visit,
+    end_session,
     enter,
-    forget_session,
     language_of,
     local_path,
     open_to_anyone,
@@ -83,7 +83,7 @@ def sign_out_router(parts: "Parts") -> APIRouter:
     @router.post("/sign-out")
     async def sign_out(request: Request, visit: Annotated[Visit, enter()]) -> Response:
         """Out here at once, whatever the provider says; and out there."""
-        forget_session(request)
+        end_session(request, visit.session)
         if visit.session.refresh_token is not None:
             await parts.provider.revoke(visit.session.refresh_token)
         return RedirectResponse(parts.provider.sign_out_address() or "/signed-out", 303)

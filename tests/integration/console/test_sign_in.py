@@ -12,6 +12,7 @@ from joserfc.jwk import OKPKey
 
 from deploy.sandbox.identity.tokens import Signer
 from tests.support.console import CONSOLE, IDENTITY, Desk, desk
+from tests.support.console_answers import CUSTOMER
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +171,44 @@ async def test_signing_out_ends_it_here_and_at_the_provider(at: Desk) -> None:
     back = await at.browser.identity.get(answer.headers["location"].removeprefix(IDENTITY))
     page = await at.browser.get(back.headers["location"].removeprefix(CONSOLE))
     assert "您已退出" in page.text
+
+
+async def page_under_way(at: Desk) -> "asyncio.Task[httpx.Response]":
+    """A customer's page that a service holds up, asked for when the session's cookie is due to be made anew."""
+    at.wait(61)
+    at.street.late["redemption"] = asyncio.Event()
+    page = asyncio.create_task(at.browser.console.get(f"/customers/{CUSTOMER}"))
+    await at.street.reached("GET", f"/v1/customers/{CUSTOMER}")
+    return page
+
+
+async def test_a_page_that_answers_after_the_sign_out_does_not_bring_the_session_back(at: Desk) -> None:
+    await at.browser.sign_in("agent-1")
+    page = await page_under_way(at)
+    assert "Max-Age=0" in (await at.browser.post("/sign-out")).headers["set-cookie"]
+    at.street.late["redemption"].set()
+    assert "set-cookie" not in (await page).headers
+    assert (await at.browser.console.get("/")).headers["location"].startswith("/sign-in")
+
+
+async def test_nor_does_it_take_the_next_sessions_cookie_away(at: Desk) -> None:
+    await at.browser.sign_in("agent-1")
+    page = await page_under_way(at)
+    await at.browser.post("/sign-out")
+    await at.browser.sign_in("agent-1")
+    at.street.answers.refuse("redemption", "GET", f"/v1/customers/{CUSTOMER}/points", 401, "invalid-token")
+    at.street.late["redemption"].set()
+    assert "set-cookie" not in (await page).headers
+    assert (await at.browser.console.get("/")).status_code == 200
+
+
+async def test_a_cookie_that_was_copied_before_the_sign_out_opens_nothing_after_it(at: Desk) -> None:
+    await at.browser.sign_in("agent-1")
+    copied = dict(at.browser.console.cookies)
+    await at.browser.post("/sign-out")
+    thief = httpx.AsyncClient(transport=at.browser.console._transport, base_url=CONSOLE, cookies=copied)
+    async with thief:
+        assert (await thief.get("/")).status_code == 303
 
 
 async def test_signing_out_works_while_the_provider_does_not_answer(at: Desk) -> None:

@@ -98,6 +98,22 @@ def test_being_seen_makes_a_new_cookie_once_a_minute() -> None:
     assert sessions.seen(before).seen_at == clock.now
 
 
+def test_a_session_that_was_signed_out_of_does_not_open_and_is_forgotten_when_it_could_not_any_more() -> None:
+    clock = Clock()
+    sessions = made(clock)
+    mine, other = session(clock), session(clock, mark="another")
+    sessions.end(mine)
+    assert sessions.open(sessions.seal(mine)) is None
+    assert sessions.open(sessions.seal(other)) == other
+    clock.now += MOST
+    busy = sessions.seal(replace(mine, seen_at=clock.now))
+    sessions.end(other)
+    assert sessions.open(busy) is None
+    clock.now += 1
+    sessions.end(session(clock, mark="a third"))
+    assert not sessions.has_ended("m")  # its time is over without that
+
+
 def test_tokens_that_fit_into_no_cookie_are_refused() -> None:
     clock = Clock()
     sessions = made(clock)
