@@ -153,6 +153,9 @@ async def _domain_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    here = _methods_here(request)
+    if request.method not in here:  # a word of another method's was taken for an id
+        return problem_answer(request, METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(here)})
     found = error.errors()
     not_json = any(e["type"] == "json_invalid" for e in found)
     body_expected = [e for e in found if e["loc"] == ("body",)]
