@@ -82,6 +82,7 @@ class Entrance:
             after = parts.sessions.seen(await parts.renewals.renewed(before))
             if after is not before:
                 set_cookie(request, session_cookie(parts), parts.sessions.seal(after))
+                request.state.prolonged = after
         except (SignInEnded, SessionTooLarge):
             forget_session(request)
             raise NotSignedIn from None
@@ -170,6 +171,7 @@ def set_cookie(request: Request, name: str, value: str, *, seconds: int | None =
 def forget_session(request: Request) -> None:
     """Take the session's cookie away with the answer."""
     set_cookie(request, session_cookie(request.app.state.parts), "", seconds=0)
+    request.state.prolonged = None
 
 
 def end_session(request: Request, session: Session) -> None:
@@ -183,11 +185,13 @@ def end_session(request: Request, session: Session) -> None:
 def cookies_to_set(parts: "Parts", state: dict[str, Any]) -> list[str]:
     """What a request's answer sets, as its state tells when the answer starts.
 
-    Meanwhile the session may have been signed out of: then its cookie is gone, or another session's by now.
+    Meanwhile the session may have been signed out of: then its cookie is gone, or another session's by now. Or another request
+    got newer tokens: then theirs stay.
     """
     cookies: dict[str, str] = dict(state.get("cookies", {}))
-    mark = state.get("mark")
-    if mark is not None and parts.sessions.has_ended(mark):
+    mark, prolonged = state.get("mark"), state.get("prolonged")
+    ended = mark is not None and parts.sessions.has_ended(mark)
+    if ended or (prolonged is not None and parts.renewals.is_behind(prolonged)):
         cookies.pop(session_cookie(parts), None)
     return list(cookies.values())
 

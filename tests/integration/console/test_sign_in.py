@@ -232,7 +232,7 @@ async def test_a_sign_in_that_the_provider_ended_is_over(at: Desk) -> None:
     await at.browser.sign_in("agent-1")
     [exchange] = at.street.asked("POST", "/token")
     at.street.identity = _Answering(at.street.identity, {})
-    at.wait(290)
+    at.wait(301)
     answer = await at.browser.console.get("/")
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=%2F")
     assert "Max-Age=0" in answer.headers["set-cookie"]

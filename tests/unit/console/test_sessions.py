@@ -1,10 +1,12 @@
 """A session's cookie: sealed, bound to its place, small enough, and over in time."""
 
 import base64
+import re
 from dataclasses import replace
 
 import pytest
 
+from deploy.local.suite import CHECKOUT
 from services.console.sessions import COOKIE_BYTES_MAX, Session, Sessions, SessionTooLarge, SignIn
 
 KEY, OTHER = bytes(range(32)), bytes(range(32, 64))
@@ -37,7 +39,7 @@ def test_what_was_sealed_opens_and_shows_nothing_of_itself() -> None:
     sessions = made(clock)
     value = sessions.seal(session(clock))
     assert sessions.open(value) == session(clock)
-    raw = base64.urlsafe_b64decode(value + "==")
+    raw = base64.urlsafe_b64decode(value.partition(".")[2] + "==")
     assert b"agent" not in raw
     assert b"eyJ" not in raw
     assert sessions.seal(session(clock)) != value  # a nonce of its own each time
@@ -112,6 +114,20 @@ def test_a_session_that_was_signed_out_of_does_not_open_and_is_forgotten_when_it
     clock.now += 1
     sessions.end(session(clock, mark="a third"))
     assert not sessions.has_ended("m")  # its time is over without that
+
+
+def test_every_cookie_of_a_session_begins_alike_so_that_a_balancer_keeps_it_at_one_console() -> None:
+    clock = Clock()
+    sessions = made(clock)
+    first, second = sessions.seal(session(clock)), sessions.seal(session(clock, access_token="another"))
+    other = sessions.seal(session(clock, mark="another"))
+    assert first.partition(".")[0] == second.partition(".")[0] != other.partition(".")[0]
+    assert sessions.open(other.partition(".")[0] + "." + first.partition(".")[2]) is None  # nobody chooses the console
+    balancer = (CHECKOUT / "deploy/containers/haproxy.cfg").read_text()
+    section = balancer[balancer.index("\nbackend console\n") :].split("\n\n")[0].split("\nbackend catalog")[0]
+    assert "balance hash var(txn.session),field(1,.)" in section
+    assert "hash-type consistent" in section
+    assert {"huangou", "__Host-huangou"} == set(re.findall(r"var\(txn\.session\) req\.cook\(([^)]+)\)", section))
 
 
 def test_tokens_that_fit_into_no_cookie_are_refused() -> None:
