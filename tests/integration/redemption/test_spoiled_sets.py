@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 
 from services.redemption.redemptions.use_cases import cancel as cancelling
+from services.redemption.redemptions.use_cases import redeem as redeeming
 from shared.database import Database
 from tests.integration.redemption.conftest import Databases
 from tests.support.goods import LAMP_POINTS, Shop
@@ -158,3 +160,74 @@ async def test_a_drifted_limit_holds_back_no_points(shop: Shop, ledger: TestData
     assert (await shop.cancel(lamp)).json()["state"] == "cancelled"
     assert counters and await shop.balance() == (5000, 0) and shop.limits() == []
     await shop.suite.drain()
+
+
+class Picky(httpx.AsyncBaseTransport):
+    """A neighbour that refuses a whole call for one redemption in it, as one of another release may."""
+
+    def __init__(self, host: httpx.AsyncBaseTransport, refused: str) -> None:
+        self.host, self.refused = host, refused
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = await request.aread()
+        if self.refused in body.decode() + str(request.url.query):
+            return httpx.Response(422, json={"type": "https://problems.test/validation-error"}, request=request)
+        return await self.host.handle_async_request(request)
+
+
+@pytest.mark.parametrize(
+    ("lane", "kind", "host"),
+    [
+        ("consume", "consume", "catalog.test"),
+        ("consume", "give_back", "catalog.test"),
+        ("drive", "release", "catalog.test"),
+        ("cancel", "cancel", "fulfillment.test"),
+        ("watch", "watch", "fulfillment.test"),
+    ],
+)
+async def test_one_that_a_neighbour_refuses_to_read_leaves_the_others(
+    shop: Shop, ledger: TestDatabase, monkeypatch: pytest.MonkeyPatch, lane: str, kind: str, host: str
+) -> None:
+    monkeypatch.setattr(cancelling, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(redeeming, "ANSWER_SECONDS", 0.1)
+    waiting = await _waiting(shop, kind)
+    assert len(waiting) == 3
+    hosts = shop.suite.network.hosts
+    picky = Picky(hosts[host], waiting[1])
+    monkeypatch.setitem(hosts, host, picky)
+    rested(shop.suite.redemption.state.parts)
+    errors = await run_once(shop, lane)
+    of_kind = "SELECT ref::text FROM tasks WHERE kind = %s AND state = 'ready' AND last_error = 'the answer was not understood'"
+    assert rows(ledger, of_kind, kind) == [(waiting[1],)]
+    assert [e["event"] for e in errors] == ["refused_alone", "answer_not_understood"]
+    picky.refused = "nothing any more"
+    await mended(shop.suite, ledger)
+    hurry(shop.database_of("fulfillment"))
+    await mended(shop.suite, ledger)
+
+
+async def _waiting(shop: Shop, kind: str) -> list[str]:
+    """Three redemptions that wait for a task of a kind."""
+    if kind == "release":
+        await shop.order()  # the offer is known from here on
+        shop.suite.network.faults["catalog.test"] = "lost-request"
+        ids = [(await shop.redeem(delivery=shop.by_courier())).json()["id"] for _ in range(3)]
+        for redemption in ids:
+            await shop.cancel(redemption)
+        shop.suite.network.faults.clear()
+        return ids
+    ids = [await shop.order() for _ in range(3)]
+    if kind == "cancel":
+        shop.suite.network.faults["fulfillment.test"] = "down"
+        for redemption in ids:
+            await shop.cancel(redemption)
+        shop.suite.network.faults.clear()
+    if kind in ("consume", "give_back"):
+        await shop.suite.fulfillment_worker.drain()
+    if kind == "give_back":
+        await shop.suite.drain()
+        for redemption in ids:
+            await shop.suite.outside.courier.happen(shop.parcel(redemption)[1], "picked_up", "returned")
+        await shop.suite.outside.courier.tell()
+        await shop.suite.fulfillment_worker.drain()
+    return ids
