@@ -60,7 +60,7 @@ class Session:
 
     @property
     def handle(self) -> str:
-        """What every cookie of this session begins with by which a balancer keeps it at one console; tells nothing."""
+        """What every cookie of this session begins with, so that a balancer keeps it at one console; it tells nothing."""
         return hmac.new(self.mark.encode(), b"handle", hashlib.sha256).hexdigest()[:16]
 
     def owns_form(self, token: str) -> bool:

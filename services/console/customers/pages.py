@@ -64,7 +64,7 @@ def customer_router() -> APIRouter:
         if not visit.is_partial and cursor is None:
             return go_on(f"/customers/{customer_id}")
         section = await load(_content(visit, customer_id, name, cursor))
-        if visit.is_partial and section.silent and cursor is None:
+        if visit.is_partial and section.silent and cursor is None and name != "header":  # which may be there in full
             return Response(status_code=204)  # what the page says of it still holds
         values = {**_values(visit, customer_id), "sections": {name: section}, "unmasked": None, "only": name}
         return show(visit, "customers/section.html", **values)

@@ -1,4 +1,4 @@
-// The few things that pages need beside htmx: `/` to search, dialogs, and what changes behind them. Without it every page works too.
+// The few things that pages need beside htmx: `/` to search, dialogs and what changes behind them, hiding. Without it every page works too.
 "use strict";
 
 const dialog = document.getElementById("dialog");
@@ -44,6 +44,18 @@ if (dialog) {
     if (changed) location.reload();
   });
 }
+
+// What is shown in full goes after its time, though nobody answers; by the clock on the wall, since machines sleep.
+const shownSince = new WeakMap();
+setInterval(() => {
+  for (const shown of document.querySelectorAll("[data-unmasked]")) {
+    if (!shownSince.has(shown)) shownSince.set(shown, Date.now());
+    if (Date.now() - shownSince.get(shown) < shown.dataset.unmasked * 1000) continue;
+    for (const full of shown.querySelectorAll("[data-full]")) full.textContent = "•••";
+    shown.querySelector(".unmasked")?.remove();
+    shown.removeAttribute("data-unmasked");
+  }
+}, 500);
 
 document.addEventListener("htmx:error", () => {
   const said = document.getElementById("said");

@@ -126,6 +126,30 @@ async def test_a_customer_is_shown_in_full_for_a_reason_and_hidden_again_after_a
     assert "<html" not in hidden.text
 
 
+@pytest.mark.proves("G48", "G53")
+@pytest.mark.parametrize("fault", ["down", "mute"])
+async def test_what_was_shown_in_full_is_hidden_after_its_minute_while_redemption_is_silent_too(at: Desk, fault: str) -> None:
+    await at.browser.sign_in("agent-1")
+    await at.browser.post(f"{PAGE}/unmasking", {"reason": "delivery phone"}, page=PAGE)
+    getattr(at.street, fault).add("redemption")
+    hidden = await at.browser.console.get(f"{PAGE}/parts/header", headers={"HX-Request": "true", **EN})
+    assert hidden.status_code == 200  # a 204 would leave everything on the screen
+    assert 'id="part-header"' in hidden.text
+    assert "the redemption system does not answer" in hidden.text
+    assert f'hx-get="{PAGE}/parts/header" hx-trigger="every 3s"' in hidden.text
+    assert "王" not in hidden.text
+
+
+async def test_what_is_shown_in_full_is_marked_for_the_script_that_removes_it(at: Desk) -> None:
+    await at.browser.sign_in("agent-1")
+    page = await at.browser.post(f"{PAGE}/unmasking", {"reason": "delivery phone"}, page=PAGE)
+    assert 'data-unmasked="60"' in page.text
+    assert re.findall(r"data-full>([^<]+)<", page.text) == ["王样例", "+8613800000001"]
+    masked = await at.browser.get(PAGE)
+    assert "data-unmasked" not in masked.text
+    assert "data-full" not in masked.text
+
+
 async def test_without_a_reason_nothing_is_shown_in_full(at: Desk) -> None:
     await at.browser.sign_in("agent-1")
     answer = await at.browser.post(f"{PAGE}/unmasking", {"reason": "  "}, page=PAGE)
