@@ -37,6 +37,7 @@ from services.redemption.redemptions.use_cases.drive import Step, settle
 from services.redemption.settings import Settings
 from shared.audit import Actor
 from shared.idempotency import Attempt
+from shared.identity import Principal
 from shared.ids import new_id
 from shared.settings import load
 from shared.tasks import Claim, NewTask, Tasks
@@ -69,7 +70,7 @@ class Committing:
         request = Request(
             {"type": "http", "method": "POST", "path": "/v1/redemptions", "headers": [(b"accept-language", b"en")]}
         )
-        self._writer = AnswerWriter(request)
+        self._writer = AnswerWriter(request, Principal("customer", "", "", "", frozenset()))
 
     async def run(self, seconds: float, *, with_tasks: bool) -> Stretch:
         """So many seconds of it."""
