@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.clock import Clock
 from shared.identity.principal import Principal
 from shared.sets import insert_rows
 
@@ -52,6 +54,11 @@ class Entry:
     after: Mapping[str, Any] | None = None
 
 
+def look_of(actor: Actor, customer_id: UUID, what: str) -> Entry:
+    """That somebody looked at a customer's data, and at which (A1)."""
+    return Entry("customer.looked_up", f"customer:{customer_id}", actor, after={"what": what})
+
+
 def define_audit(metadata: MetaData) -> Table:
     """Add the audit table to a service's own. Grant SELECT and INSERT on it, nothing more."""
     return Table(
@@ -77,6 +84,11 @@ class Audit:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+
+    async def look(self, conn: AsyncConnection, clock: Clock, who: Principal, customer_id: UUID, what: str) -> None:
+        """Write down that staff read a customer's data, in the transaction that reads it; customers read their own unseen."""
+        if who.kind == "staff":
+            await self.record(conn, await clock.now(conn), [look_of(Actor.of(who), customer_id, what)])
 
     async def record(self, conn: AsyncConnection, now: datetime, entries: Sequence[Entry]) -> None:
         """Write in the caller's transaction: when this fails, the change fails with it."""

@@ -181,14 +181,14 @@ def _parcels(ground: _Ground, to_courier: httpx.AsyncClient, to_gateway: httpx.A
         "cancelling": Batcher(Cancelling(*common, changing).cancel, name="cancel fulfillments"),
         "reporting": Reporting(ground.database, tasks, redemption),
         "dispatching": Dispatching(*timed, tasks, changing, contacts, courier),
-        "parcels": Parcels(ground.database, contacts, codes),
+        "parcels": Parcels(*common, contacts, codes),
         "counter": Counter(*common, changing, codes, pickup_days=settings.pickup_days, timezone=zone),
         "at_counter": Batcher(serve, size_max=1, name="serve at the counter"),
         "waiting": Waiting(*common, tasks, changing, reminder_days=settings.reminder_days, timezone=zone),
         "branches": Branches(*common, pace, zone),
         "carrier_events": events,
         "signatures": CarrierSignatures(settings.carrier_secrets, events.now),
-        "notices": Notices(*timed, tasks, Contacts(contacts), gateway, zone),
+        "notices": Notices(*common, tasks, Contacts(contacts), gateway, zone),
     }
 
 

@@ -25,7 +25,7 @@ def notice_router(notices: Notices, cursors: Cursors, timezone: ZoneInfo) -> API
 
     @router.get("/v1/customers/{customer_id}/notices", responses={200: {"model": NoticesView}})
     async def list_notices(
-        who: Desk,  # noqa: ARG001 - the policy
+        who: Desk,
         customer_id: UUID,
         cursor: Cursor = None,
         limit: Limit = LIMIT_DEFAULT,
@@ -34,7 +34,7 @@ def notice_router(notices: Notices, cursors: Cursors, timezone: ZoneInfo) -> API
         scope = f"notices-of|{customer_id}"
         position = cursors.read(scope, cursor)
         before = None if position is None else (datetime.fromisoformat(position[0]), UUID(position[1]))
-        found = await notices.list_of(customer_id, before, limit + 1)
+        found = await notices.list_of(customer_id, who, before, limit + 1)
         items = [NoticeView.of(notice, timezone) for notice in found[:limit]]
         last = found[limit - 1] if len(found) > limit else None
         following = None if last is None else cursors.make(scope, [last.requested_at.isoformat(), str(last.id)])

@@ -15,9 +15,11 @@ from services.fulfillment.notices import store
 from services.fulfillment.notices.domain import Contact, Message, MessageRefused, Notice, NoticeState, Pending
 from services.fulfillment.notices.requesting import NOTIFYING
 from services.fulfillment.notices.templates import render
+from shared.audit import Audit
 from shared.clock import Clock
 from shared.database import Database
 from shared.failpoints import failpoint
+from shared.identity import Principal
 from shared.languages import Language
 from shared.problems import NeighbourUnavailable
 from shared.tasks import Again, Claim, Tasks
@@ -66,10 +68,18 @@ class Notices:
     """The use cases of notices."""
 
     def __init__(
-        self, database: Database, clock: Clock, tasks: Tasks, contacts: Contacts, gateway: Gateway, timezone: ZoneInfo
+        self,
+        database: Database,
+        clock: Clock,
+        audit: Audit,
+        tasks: Tasks,
+        contacts: Contacts,
+        gateway: Gateway,
+        timezone: ZoneInfo,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._audit = audit
         self._tasks = tasks
         self._contacts = contacts
         self._gateway = gateway
@@ -98,9 +108,12 @@ class Notices:
             await self._record(conn, now, {notice: end for notice, end in how.items() if notice in mine})
         return again
 
-    async def list_of(self, customer_id: UUID, before: tuple[datetime, UUID] | None, most: int) -> Sequence[Notice]:
-        """A customer's notices, the newest first, behind `before`."""
+    async def list_of(
+        self, customer_id: UUID, who: Principal, before: tuple[datetime, UUID] | None, most: int
+    ) -> Sequence[Notice]:
+        """A customer's notices, the newest first, behind `before`; the look is on record."""
         async with self._database.transaction() as conn:
+            await self._audit.look(conn, self._clock, who, customer_id, "notices")
             return await store.page_of(conn, customer_id, before, most)
 
     async def _send(self, notice: Pending, contact: Contact | None) -> _Sent | _NotSent:

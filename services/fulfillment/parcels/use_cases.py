@@ -13,8 +13,11 @@ from services.fulfillment.parcels import reading, store
 from services.fulfillment.parcels.contacts import ContactSafe
 from services.fulfillment.parcels.domain import Event, Parcel, ParcelState, PickupCodeNotShowable, Reward, masked_name
 from services.fulfillment.parcels.pickup_codes import PickupCodeSafe
-from services.fulfillment.vouchers.domain import Owner
+from services.fulfillment.vouchers.domain import Owner, owner_of
+from shared.audit import Audit
+from shared.clock import Clock
 from shared.database import Database
+from shared.identity import Principal
 from shared.problems import NotFound
 from shared.secrets import Unreadable
 
@@ -36,8 +39,10 @@ class Shown:
 class Parcels:
     """The reading use cases of parcels."""
 
-    def __init__(self, database: Database, contacts: ContactSafe, codes: PickupCodeSafe) -> None:
+    def __init__(self, database: Database, clock: Clock, audit: Audit, contacts: ContactSafe, codes: PickupCodeSafe) -> None:
         self._database = database
+        self._clock = clock
+        self._audit = audit
         self._contacts = contacts
         self._codes = codes
 
@@ -46,9 +51,10 @@ class Parcels:
         async with self._database.transaction() as conn:
             return await self._shown(conn, await reading.page_of_owner(conn, owner, before, most))
 
-    async def list_of(self, customer_id: UUID, before: UUID | None, most: int) -> list[Shown]:
-        """A customer's parcels for staff, newest first, behind `before`."""
+    async def list_of(self, customer_id: UUID, who: Principal, before: UUID | None, most: int) -> list[Shown]:
+        """A customer's parcels for staff, newest first, behind `before`; the look is on record."""
         async with self._database.transaction() as conn:
+            await self._audit.look(conn, self._clock, who, customer_id, "parcels")
             return await self._shown(conn, await reading.page_of_customer(conn, customer_id, before, most))
 
     async def list_at(
@@ -60,10 +66,17 @@ class Parcels:
         async with self._database.transaction() as conn:
             return await self._shown(conn, await reading.page_at_branch(conn, branch, state, before, most))
 
-    async def show(self, parcel_id: UUID, owner: Owner | None) -> Shown:
-        """One parcel; staff give no owner. Raises NotFound when there is none or it is somebody else's."""
+    async def show(self, parcel_id: UUID, who: Principal) -> Shown:
+        """One parcel; a look of staff is on record. Raises NotFound when there is none or it is somebody else's."""
         async with self._database.transaction() as conn:
-            return (await self._shown(conn, [await _mine(conn, parcel_id, owner)]))[0]
+            parcel = await _mine(conn, parcel_id, owner_of(who))
+            await self._audit.look(conn, self._clock, who, parcel.customer_id, f"parcel:{parcel_id}")
+            return (await self._shown(conn, [parcel]))[0]
+
+    async def show_changed(self, parcel_id: UUID) -> Shown:
+        """A parcel to the very person at the counter whose deed with it is on record. Raises NotFound when there is none."""
+        async with self._database.transaction() as conn:
+            return (await self._shown(conn, [await _mine(conn, parcel_id, None)]))[0]
 
     async def show_code(self, parcel_id: UUID, owner: Owner) -> str:
         """The pickup code, for its owner alone. Raises NotFound, or PickupCodeNotShowable unless the parcel lies ready."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from shared.clock import bank_day, day_starts_at
 from shared.errors import DomainError
+from shared.identity import Principal
 from shared.languages import Text
 
 
@@ -49,6 +50,11 @@ class Owner:
 
     issuer: str
     subject: str
+
+
+def owner_of(who: Principal) -> Owner | None:
+    """Whose vouchers and parcels alone the caller may see: a customer's own; staff see anybody's."""
+    return Owner(who.issuer, who.subject) if who.kind == "customer" else None
 
 
 @dataclass(frozen=True, slots=True)

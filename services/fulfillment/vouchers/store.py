@@ -23,7 +23,7 @@ _OF_CUSTOMER = text(f"SELECT {_COLUMNS} {_FROM} WHERE v.customer_id = :customer_
 _OF_OWNER = text(f"SELECT {_COLUMNS} {_FROM} WHERE {_OWNED} AND {_BEFORE}")
 _OF_BOTH = text(f"SELECT {_COLUMNS} {_FROM} WHERE {_OWNED} AND v.customer_id = :customer_id AND {_BEFORE}")
 _OWNS_ANY = text(f"SELECT 1 FROM vouchers v WHERE {_OWNED} AND v.customer_id = :customer_id LIMIT 1")
-_ONE = text(f"SELECT {_COLUMNS}, v.owner_issuer, v.owner_subject, v.code_sealed {_FROM} WHERE v.id = :id")
+_ONE = text(f"SELECT {_COLUMNS}, v.owner_issuer, v.owner_subject, v.customer_id, v.code_sealed {_FROM} WHERE v.id = :id")
 _USE = text(
     """
     UPDATE vouchers SET state = 'used', used_at = :now, changed_at = :now
@@ -93,10 +93,12 @@ async def owns_any(conn: AsyncConnection, customer_id: UUID, owner: Owner) -> bo
     return (await conn.execute(_OWNS_ANY, values)).first() is not None
 
 
-async def find(conn: AsyncConnection, voucher_id: UUID) -> tuple[Voucher, Owner, bytes] | None:
-    """A voucher, whose it is, and its sealed code."""
+async def find(conn: AsyncConnection, voucher_id: UUID) -> tuple[Voucher, Owner, UUID, bytes] | None:
+    """A voucher, whose it is as tokens name them, the customer's id, and its sealed code."""
     row = (await conn.execute(_ONE, {"id": voucher_id})).one_or_none()
-    return None if row is None else (_voucher(row), Owner(row.owner_issuer, row.owner_subject), bytes(row.code_sealed))
+    if row is None:
+        return None
+    return _voucher(row), Owner(row.owner_issuer, row.owner_subject), row.customer_id, bytes(row.code_sealed)
 
 
 async def mark_used(conn: AsyncConnection, now: datetime, ids: Sequence[UUID]) -> int:

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.fulfillment.merchants import store as merchants
 from services.fulfillment.vouchers import store
 from services.fulfillment.vouchers.codes import CodeSafe
-from services.fulfillment.vouchers.domain import Owner, Voucher, VoucherState, require_showable, state_at
+from services.fulfillment.vouchers.domain import Owner, Voucher, VoucherState, owner_of, require_showable, state_at
 from shared.audit import Actor, Audit, Entry
 from shared.clock import Clock
 from shared.database import Database
 from shared.failpoints import failpoint
+from shared.identity import Principal
 from shared.languages import Text
 from shared.problems import NotFound
 from shared.tasks import Claim, NewTask, Tasks
@@ -48,27 +49,30 @@ class Wallet:
             found = await store.page_of(conn, customer_id=None, owner=owner, before=before, most=most)
             return await self._shown(conn, found)
 
-    async def list_of(self, customer_id: UUID, owner: Owner | None, before: UUID | None, most: int) -> list[Shown]:
-        """A customer's vouchers, newest first, behind `before`; staff give no owner.
+    async def list_of(self, customer_id: UUID, who: Principal, before: UUID | None, most: int) -> list[Shown]:
+        """A customer's vouchers, newest first, behind `before`; a look of staff is on record.
 
         Raises NotFound when an owner has none as that customer: somebody else's wallet answers like an absent one.
         """
+        owner = owner_of(who)
         async with self._database.transaction() as conn:
             if owner is not None and not await store.owns_any(conn, customer_id, owner):
                 raise NotFound
+            await self._audit.look(conn, self._clock, who, customer_id, "vouchers")
             found = await store.page_of(conn, customer_id=customer_id, owner=owner, before=before, most=most)
             return await self._shown(conn, found)
 
-    async def show(self, voucher_id: UUID, owner: Owner | None) -> Shown:
-        """One voucher; staff give no owner. Raises NotFound when there is none or it is somebody else's."""
+    async def show(self, voucher_id: UUID, who: Principal) -> Shown:
+        """One voucher; a look of staff is on record. Raises NotFound when there is none or it is somebody else's."""
         async with self._database.transaction() as conn:
-            voucher, _ = await self._mine(conn, voucher_id, owner)
+            voucher, customer_id, _ = await self._mine(conn, voucher_id, owner_of(who))
+            await self._audit.look(conn, self._clock, who, customer_id, f"voucher:{voucher_id}")
             return (await self._shown(conn, [voucher]))[0]
 
     async def show_code(self, voucher_id: UUID, owner: Owner) -> str:
         """The code, for its owner alone. Raises NotFound, or VoucherNotShowable unless the voucher can be used."""
         async with self._database.transaction() as conn:
-            voucher, sealed = await self._mine(conn, voucher_id, owner)
+            voucher, _, sealed = await self._mine(conn, voucher_id, owner)
             now = await self._clock.now(conn)
         require_showable(state_at(voucher.state, voucher.expires_at, now))
         return self._safe.open(voucher_id, sealed)
@@ -86,11 +90,11 @@ class Wallet:
                 await self._tasks.add(conn, [NewTask(kind=EXPIRY, run_at=now, dedupe_key=EXPIRY)])
             await failpoint("expire.before_commit")
 
-    async def _mine(self, conn: AsyncConnection, voucher_id: UUID, owner: Owner | None) -> tuple[Voucher, bytes]:
+    async def _mine(self, conn: AsyncConnection, voucher_id: UUID, owner: Owner | None) -> tuple[Voucher, UUID, bytes]:
         found = await store.find(conn, voucher_id)
         if found is None or (owner is not None and found[1] != owner):
             raise NotFound
-        return found[0], found[2]
+        return found[0], found[2], found[3]
 
     async def _shown(self, conn: AsyncConnection, found: Sequence[Voucher]) -> list[Shown]:
         """Vouchers in the state that holds now."""

@@ -7,7 +7,7 @@ from services.redemption.addresses.domain import Place, SealedAddress, free_plac
 from services.redemption.addresses.sealing import open_place, seal_place
 from services.redemption.customers import store as customers
 from services.redemption.parts import Parts
-from shared.audit import Actor, Entry
+from shared.audit import Actor, Entry, look_of
 from shared.problems import NotFound
 
 
@@ -48,7 +48,7 @@ async def read_addresses(parts: Parts, customer_id: UUID, seen_by: Actor | None 
         data_key = (await customers.read_contacts(conn, [customer_id]))[customer_id].data_key
         if seen_by is not None:
             now = await parts.clock.now(conn)
-            await parts.audit.record(conn, now, [Entry("customer.addresses_looked_up", f"customer:{customer_id}", seen_by)])
+            await parts.audit.record(conn, now, [look_of(seen_by, customer_id, "addresses")])
     return [(address, open_place(parts.personal_data, data_key, address)) for address in book]
 
 

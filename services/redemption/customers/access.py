@@ -19,6 +19,13 @@ async def customer_of(parts: Parts, who: Principal) -> Customer:
     return parts.customers_seen.remember((who.issuer, who.subject), await parts.customers.submit((who.issuer, who.subject)))
 
 
+async def require_reader(parts: Parts, conn: AsyncConnection, who: Principal, customer_id: UUID, what: str) -> Customer:
+    """The customer whose data is about to be read, as `require_owner` has it; a look of staff is on record in this commit."""
+    customer = await require_owner(conn, who, customer_id)
+    await parts.audit.look(conn, parts.clock, who, customer_id, what)
+    return customer
+
+
 async def require_owner(conn: AsyncConnection, who: Principal, customer_id: UUID) -> Customer:
     """The customer, when the caller may see them: staff admitted by the route, or the customer. Raises NotFound."""
     customer = (await store.find_by_ids(conn, [customer_id])).get(customer_id)

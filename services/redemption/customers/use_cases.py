@@ -14,7 +14,7 @@ from services.redemption.customers import store
 from services.redemption.customers.domain import Contact, Customer, normal_name, normal_phone
 from services.redemption.customers.personal_data import PersonalData, SealedContact
 from services.redemption.parts import Parts
-from shared.audit import Actor, Entry
+from shared.audit import Actor, Entry, look_of
 from shared.errors import FieldError
 from shared.problems import InvalidInput, NotFound
 from shared.secrets import Unreadable
@@ -49,14 +49,14 @@ async def find_customers(parts: Parts, by: SearchBy, value: str, actor: Actor) -
         more, found = len(found) > FOUND_MAX, found[:FOUND_MAX]
         sealed = await store.read_contacts(conn, [customer.id for customer in found])
         looks = [Entry("customer.searched", "customers", actor, after={"by": by, "found": len(found)})]
-        looks += [Entry("customer.looked_up", f"customer:{customer.id}", actor) for customer in found]
+        looks += [look_of(actor, customer.id, "contact") for customer in found]
         await parts.audit.record(conn, await parts.clock.now(conn), looks)
     return Found([(customer, parts.personal_data.open(customer.id, sealed[customer.id])) for customer in found], more)
 
 
 async def look_at_customer(parts: Parts, customer_id: UUID, actor: Actor) -> tuple[Customer, Contact]:
     """One customer, to be shown masked, with the look on record. Raises NotFound."""
-    customer, contact, _ = await _open(parts, customer_id, Entry("customer.looked_up", f"customer:{customer_id}", actor))
+    customer, contact, _ = await _open(parts, customer_id, look_of(actor, customer_id, "contact"))
     return customer, contact
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.redemption.customers.access import require_owner
+from services.redemption.customers.access import require_owner, require_reader
 from services.redemption.parts import Parts
 from services.redemption.points import queries
 from services.redemption.points.domain import AccountState, state_in_force
@@ -108,7 +108,7 @@ def points_router(parts: Parts) -> APIRouter:
     async def show_balance(customer_id: UUID, who: Annotated[Principal, allow(*READERS)]) -> BalanceOut:
         """The account now, with what expires in the next ninety days."""
         async with parts.database.transaction() as conn:
-            await require_owner(conn, who, customer_id)
+            await require_reader(parts, conn, who, customer_id, "points")
             now = await parts.clock.now(conn)
             today = parts.day(now)
             balance = await queries.read_balance(conn, customer_id, today)
@@ -129,7 +129,7 @@ def points_router(parts: Parts) -> APIRouter:
     async def show_lots(customer_id: UUID, who: Annotated[Principal, allow(*READERS)]) -> LotsOut:
         """Every point that is still good, by its last day."""
         async with parts.database.transaction() as conn:
-            customer = await require_owner(conn, who, customer_id)
+            customer = await require_reader(parts, conn, who, customer_id, "points.lots")
             now = await parts.clock.now(conn)
             lots = await queries.read_lots(conn, customer.account_id, today=parts.day(now), most=LOT_DAYS_MAX)
         items = [LotsOfDayOut(expires_on=lot.expires_on, points=lot.points, held=lot.held) for lot in lots]
@@ -143,7 +143,7 @@ def points_router(parts: Parts) -> APIRouter:
     ) -> PastBalance:
         """The balance at a past moment (RFC 3339 with offset)."""
         async with parts.database.transaction() as conn:
-            customer = await require_owner(conn, who, customer_id)
+            customer = await require_reader(parts, conn, who, customer_id, "points.as-of")
             balance = await queries.read_balance_as_of(conn, customer.account_id, moment)
         return PastBalance(customer_id=customer_id, as_of=moment, balance=balance)
 
@@ -159,7 +159,7 @@ def points_router(parts: Parts) -> APIRouter:
         scope = f"statement|{customer_id}"
         position = parts.cursors.read(scope, cursor)
         async with parts.database.transaction() as conn:
-            customer = await require_owner(conn, who, customer_id)
+            customer = await require_reader(parts, conn, who, customer_id, "points.statement")
             before = position[0] if position else None
             lines = await queries.read_statement(conn, customer.account_id, before=before, most=limit + 1)
         more = parts.cursors.make(scope, [lines[limit - 1].number]) if len(lines) > limit else None
@@ -170,7 +170,7 @@ def points_router(parts: Parts) -> APIRouter:
     async def export_statement(request: Request, customer_id: UUID, who: Annotated[Principal, allow(*READERS)]) -> Response:
         """The latest ten thousand postings as a CSV file in UTF-8 with BOM, which spreadsheets open as they should."""
         async with parts.database.transaction() as conn:
-            customer = await require_owner(conn, who, customer_id)
+            customer = await require_reader(parts, conn, who, customer_id, "points.statement.csv")
             lines = await queries.read_statement(conn, customer.account_id, before=None, most=EXPORT_LINES_MAX)
         language = language_of(request)
         out = io.StringIO()

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.redemption.customers.access import customer_of, require_owner
+from services.redemption.customers.access import customer_of, require_reader
 from services.redemption.deliveries.domain import AddressUnknown, BranchUnknown
 from services.redemption.deliveries.schemas import OutcomesBody, OutcomesView, OutcomeView
 from services.redemption.deliveries.use_cases import choose_delivery
@@ -108,7 +108,7 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
     ) -> RedemptionPage:
         """A customer's redemptions as they see them themselves, the newest first, for staff."""
         async with parts.database.transaction() as conn:
-            await require_owner(conn, who, customer_id)
+            await require_reader(parts, conn, who, customer_id, "redemptions")
             return await _page(parts, conn, customer_id, limit, cursor, language_of(request))
 
     @router.get("/v1/redemptions/{redemption_id}", response_model=RedemptionWithTimeline)
@@ -120,7 +120,7 @@ def redemption_router(parts: Parts, redeeming: Redeeming) -> APIRouter:
             redemption = (await store.read(conn, [redemption_id])).get(redemption_id)
             if redemption is None:
                 raise NotFound
-            await require_owner(conn, who, redemption.customer_id)
+            await require_reader(parts, conn, who, redemption.customer_id, f"redemption:{redemption_id}")
             whole = await read_whole(conn, redemption)
         return shown_whole(whole, language_of(request), who)
 

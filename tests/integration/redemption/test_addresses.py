@@ -111,7 +111,7 @@ async def test_staff_see_the_district_and_who_in_outline_and_the_look_is_on_reco
         "id": shop.address_id, "recipient": "李**", "phone": "139****5678", "province": "广东省", "city": "深圳市",
         "district": "南山区", "is_default": False,
     }  # fmt: skip
-    looks = rows(ledger, "SELECT actor, subject FROM audit_entries WHERE action = 'customer.addresses_looked_up'")
-    assert looks == [("staff:person-of-staff-1", f"customer:{customer_id}")]
+    looks = rows(ledger, "SELECT actor, subject, after ->> 'what' FROM audit_entries WHERE action = 'customer.looked_up'")
+    assert looks == [("staff:person-of-staff-1", f"customer:{customer_id}", "addresses")]
     absent = await shop.suite.client.get(f"/v1/customers/{uuid.uuid4()}/addresses", headers=headers)
     assert absent.status_code == 404
