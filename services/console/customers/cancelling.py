@@ -50,7 +50,7 @@ def cancelling_router() -> APIRouter:
     async def cancel(visit: Canceller, customer_id: UUID, redemption_id: UUID) -> Response:
         """Ask for it, and show what became of it. When nobody answers, the same form can be sent again."""
         redemption = redemption_of(visit)
-        key, reason = visit.form.get("key") or str(new_id()), visit.form.get("reason", "")[:REASON_CHARACTERS_MAX]
+        key, reason = _key_of(visit), visit.form.get("reason", "")[:REASON_CHARACTERS_MAX]
         if not reason:
             found = await redemption.redemption(redemption_id)
             return _form(visit, customer_id, found, key=key, status=422, problem="tasks.reason.missing")
@@ -81,6 +81,14 @@ def _following_route(router: APIRouter) -> None:
             return _outcome(visit, customer_id, redemption_id, "under_way")
         name, points = how_it_ended(section.content)
         return _outcome(visit, customer_id, redemption_id, name, section.content, points)
+
+
+def _key_of(visit: Visit) -> str:
+    """The form's key, which becomes a header; for anything but an id a new one."""
+    try:
+        return str(UUID(visit.form.get("key", "")))
+    except ValueError:
+        return str(new_id())
 
 
 def _may_still_cancel(section: Section) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from uuid import UUID
 
 import pytest
 
@@ -57,6 +58,17 @@ async def test_a_double_click_or_a_reload_sends_the_same_key_and_another_form_an
     keys = [call.headers["idempotency-key"] for call in at.street.asked("POST", CALL)]
     assert keys[0] == keys[1] == form["key"]
     assert keys[2] != keys[0]
+
+
+@pytest.mark.parametrize("key", ["", "k", "x\r\nX-Evil: 1", "é" * 36, "1" * 300, "01890000-0000-7000-8000-00000000000z"])
+async def test_a_key_that_no_form_of_ours_carries_goes_into_no_header(at: Desk, key: str) -> None:
+    await at.browser.sign_in("agent-1")
+    answer = await at.browser.post(FORM, await filled(at, key=key), **EN)
+    assert "It is cancelled" in answer.text
+    [call] = at.street.asked("POST", CALL)
+    made = call.headers["idempotency-key"]
+    assert made != key
+    assert str(UUID(made)) == made
 
 
 async def test_it_takes_a_reason(at: Desk) -> None:
