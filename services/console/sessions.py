@@ -104,16 +104,17 @@ class Sessions:
         return value
 
     def open(self, value: str | None) -> Session | None:
-        """The session of a cookie; None when there is none, it was changed, or its time is over."""
+        """The session of a cookie; None when there is none, it was changed, made by another release, or it is over."""
         handle, _, sealed = (value or "").partition(".")
         found = self._opened(SESSION_PLACE, sealed)
-        if found is None:
-            return None
-        session = Session(**{**found, "roles": tuple(found["roles"])})
         now = self.now()
-        over = now - session.seen_at > self._idle_seconds or now - session.began_at > self._seconds_max
-        led_here = handle != session.handle  # by a hand that wants it opened where nobody knows that it was signed out of
-        return None if over or led_here or self.has_ended(session.mark) else session
+        try:
+            session = Session(**{**found, "roles": tuple(found["roles"])})
+            over = now - session.seen_at > self._idle_seconds or now - session.began_at > self._seconds_max
+            elsewhere = handle != session.handle  # somebody wants it opened where it is not known that it was signed out of
+        except (TypeError, KeyError, AttributeError):
+            return None
+        return None if over or elsewhere or self.has_ended(session.mark) else session
 
     def end(self, session: Session) -> None:
         """Open no cookie of this session any more, until none of them could be good for anything."""
@@ -137,21 +138,21 @@ class Sessions:
     def open_sign_in(self, value: str | None) -> SignIn | None:
         """The sign-in under way; None when there is none or it took longer than ten minutes."""
         found = self._opened(SIGN_IN_PLACE, value)
-        if found is None:
+        try:
+            sign_in = SignIn(**found)
+            return sign_in if self.now() - sign_in.began_at <= SIGN_IN_SECONDS_MAX else None
+        except TypeError:
             return None
-        sign_in = SignIn(**found)
-        return sign_in if self.now() - sign_in.began_at <= SIGN_IN_SECONDS_MAX else None
 
     def _sealed(self, place: str, content: dict[str, Any]) -> str:
         plain = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
         return base64.urlsafe_b64encode(self._vault.seal(plain, place)).decode().rstrip("=")
 
-    def _opened(self, place: str, value: str | None) -> dict[str, Any] | None:
+    def _opened(self, place: str, value: str | None) -> Any:
         if not value or len(value) > COOKIE_BYTES_MAX:
             return None
         try:
             sealed = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-            found: dict[str, Any] = json.loads(self._vault.open(sealed, place))
+            return json.loads(self._vault.open(sealed, place))
         except (ValueError, Unreadable):
             return None
-        return found

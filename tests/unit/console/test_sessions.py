@@ -2,12 +2,20 @@
 
 import base64
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from deploy.local.suite import CHECKOUT
-from services.console.sessions import COOKIE_BYTES_MAX, Session, Sessions, SessionTooLarge, SignIn
+from services.console.sessions import (
+    COOKIE_BYTES_MAX,
+    SESSION_PLACE,
+    SIGN_IN_PLACE,
+    Session,
+    Sessions,
+    SessionTooLarge,
+    SignIn,
+)
 
 KEY, OTHER = bytes(range(32)), bytes(range(32, 64))
 IDLE, MOST = 1800.0, 36_000.0
@@ -66,6 +74,25 @@ def test_the_cookie_of_a_sign_in_is_no_session_and_the_other_way_round() -> None
     assert sessions.open_sign_in(way) == SignIn("s", "n", "v", "/", clock.now)
     assert sessions.open(way) is None
     assert sessions.open_sign_in(sessions.seal(session(clock))) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [], "x", {}, {"roles": None}, {"mark": None}, {"seen_at": "now"}, {"began_at": None}, {"left": 1},
+        {"without": "branch"}, {"without": "roles"}, {"without": "mark"},
+    ],
+)  # fmt: skip
+def test_a_cookie_of_another_releases_shape_is_no_session_and_no_failure(content: object) -> None:
+    clock = Clock()
+    sessions = made(clock)
+    mine = session(clock)
+    if isinstance(content, dict) and content:
+        left_out = content.pop("without", None)
+        content = {name: value for name, value in {**asdict(mine), **content}.items() if name != left_out}
+    value = f"{mine.handle}.{sessions._sealed(SESSION_PLACE, content)}"
+    assert sessions.open(value) is None
+    assert sessions.open_sign_in(sessions._sealed(SIGN_IN_PLACE, content)) is None
 
 
 def test_a_key_that_was_replaced_still_opens_and_one_that_was_dropped_does_not() -> None:
