@@ -154,8 +154,18 @@ def _comes_from_here(request: Request) -> bool:
 
 
 def session_cookie(parts: "Parts") -> str:
-    """The name of the session's cookie; behind https browsers hold it to this host and to encryption by its name."""
-    return "__Host-huangou" if parts.settings.is_secure else "huangou"
+    """The name of the session's cookie."""
+    return _held_to_host(parts, "huangou")
+
+
+def sign_in_cookie(parts: "Parts") -> str:
+    """The name of the cookie for the way to the identity provider and back."""
+    return _held_to_host(parts, "huangou_sign_in")
+
+
+def _held_to_host(parts: "Parts", name: str) -> str:
+    """Behind https browsers hold a cookie to this host and to encryption by its name."""
+    return f"__Host-{name}" if parts.settings.is_secure else name
 
 
 def set_cookie(request: Request, name: str, value: str, *, seconds: int | None = None, readable: bool = False) -> None:

@@ -19,6 +19,7 @@ from services.console.entrance import (
     open_to_anyone,
     session_cookie,
     set_cookie,
+    sign_in_cookie,
 )
 from services.console.failing import problem_page
 from services.console.neighbours.identity import Secrets, SignInFailed, Tokens
@@ -29,7 +30,6 @@ from shared.languages import BCP47, LANGUAGES
 if TYPE_CHECKING:
     from services.console.parts import Parts
 
-SIGN_IN_COOKIE = "huangou_sign_in"
 LANGUAGE_SECONDS = 365 * 86_400
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ def sign_in_router(parts: "Parts") -> APIRouter:
         secrets = Secrets.new()
         following = local_path(request.query_params.get("next"))
         under_way = SignIn(**asdict(secrets), following=following, began_at=parts.sessions.now())
-        set_cookie(request, SIGN_IN_COOKIE, parts.sessions.seal_sign_in(under_way), seconds=600)
+        set_cookie(request, sign_in_cookie(parts), parts.sessions.seal_sign_in(under_way), seconds=600)
         address = parts.provider.sign_in_address(secrets, BCP47[language_of(request)])
         return RedirectResponse(address, 303)
 
@@ -53,8 +53,8 @@ def sign_in_router(parts: "Parts") -> APIRouter:
     async def come_back(request: Request) -> Response:
         """Back from the identity provider with a code, once, in the browser that set out."""
         given = request.query_params
-        under_way = parts.sessions.open_sign_in(request.cookies.get(SIGN_IN_COOKIE))
-        set_cookie(request, SIGN_IN_COOKIE, "", seconds=0)
+        under_way = parts.sessions.open_sign_in(request.cookies.get(sign_in_cookie(parts)))
+        set_cookie(request, sign_in_cookie(parts), "", seconds=0)
         if under_way is None or not hmac.compare_digest(under_way.state.encode(), given.get("state", "").encode()):
             return _failed(request, "state")
         if given.get("iss", parts.settings.issuer) != parts.settings.issuer or "code" not in given:

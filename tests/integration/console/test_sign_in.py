@@ -56,7 +56,9 @@ async def test_the_session_is_kept_from_scripts_other_sites_and_readers(at: Desk
 async def test_behind_https_the_cookie_belongs_to_the_host_and_to_encryption() -> None:
     async with desk(time.time(), url="https://desk.bank.example") as at:
         answer = await at.browser.console.get("/sign-in")
-        assert "Secure" in answer.headers["set-cookie"]
+        assert answer.headers["set-cookie"].startswith("__Host-huangou_sign_in=")
+        assert {"Secure", "Path=/"} <= set(answer.headers["set-cookie"].split("; "))
+        assert "Domain" not in answer.headers["set-cookie"]
         assert answer.headers["strict-transport-security"]
         assert at.street.seen == []
 
