@@ -10,15 +10,9 @@ from services.fulfillment.answers import json_answer
 from services.fulfillment.fulfillments.cancelling import Cancellation
 from services.fulfillment.fulfillments.domain import ITEMS_MAX, Outcome, Stopped, Wish
 from services.fulfillment.fulfillments.fingerprints import Fingerprints
-from services.fulfillment.fulfillments.schemas import (
-    CancellationsBody,
-    CancellationsView,
-    FulfillmentPage,
-    FulfillmentsBody,
-    OutcomesView,
-    StoppedView,
-)
+from services.fulfillment.fulfillments.schemas import CancellationsBody, FulfillmentsBody
 from services.fulfillment.fulfillments.use_cases import Fulfillments
+from services.fulfillment.fulfillments.views import CancellationsView, FulfillmentPage, OutcomesView, StoppedView
 from shared.app import new_router
 from shared.batcher import Batcher
 from shared.hot_routes import hot
