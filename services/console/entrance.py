@@ -24,6 +24,8 @@ FORM_BYTES_MAX = 16 * 1024
 FORM_FIELDS_MAX = 20
 LANGUAGE_COOKIE = "huangou_language"
 FORM_TOKEN = "form_token"  # noqa: S105 - the name of a field
+BY_ITSELF = "huangou-by-itself"
+"""The header of what a page asks for without anybody's doing."""
 
 
 class NotSignedIn(Exception):
@@ -56,8 +58,8 @@ class Visit:
 class Entrance:
     """A dependency that lets in agents with one of the roles, or anybody who is signed in when no role is named."""
 
-    def __init__(self, roles: tuple[str, ...]) -> None:
-        self.roles = roles
+    def __init__(self, roles: tuple[str, ...], *, by_itself: bool = False) -> None:
+        self.roles, self._by_itself = roles, by_itself
 
     async def __call__(self, request: Request) -> Visit:
         """The visit. Raises NotSignedIn, RoleMissing, ForeignForm or ProviderSilent."""
@@ -79,7 +81,9 @@ class Entrance:
         request.state.session = before
         request.state.mark = before.mark
         try:
-            after = parts.sessions.seen(await parts.renewals.renewed(before))
+            after = await parts.renewals.renewed(before)
+            if not self._by_itself and not asked_by_itself(request):  # what nobody did is no work: the idle time goes on
+                after = parts.sessions.seen(after)
             if after is not before:
                 set_cookie(request, session_cookie(parts), parts.sessions.seal(after))
                 request.state.prolonged = after
@@ -97,9 +101,12 @@ class Anyone:
         """Nothing to ask."""
 
 
-def enter(*roles: str) -> Any:
-    """Declare who may use a page: `visit: Annotated[Visit, enter("agent")]`; without roles everybody who is signed in."""
-    return Depends(Entrance(roles))
+def enter(*roles: str, by_itself: bool = False) -> Any:
+    """Declare who may use a page: `visit: Annotated[Visit, enter("agent")]`; without roles everybody who is signed in.
+
+    `by_itself` is for what browsers ask for without anybody's doing: it does not keep a session from ending.
+    """
+    return Depends(Entrance(roles, by_itself=by_itself))
 
 
 def open_to_anyone() -> Any:
@@ -119,6 +126,11 @@ def refuse_routes_without_entrance(app: FastAPI, elsewhere: frozenset[str]) -> N
     ]
     if silent:
         raise RuntimeError(f"these routes do not say who may use them: {', '.join(silent)}")
+
+
+def asked_by_itself(request: Request) -> bool:
+    """Whether a page asks by itself, such as for a part that is missing."""
+    return request.headers.get(BY_ITSELF) == "true"
 
 
 def language_of(request: Request) -> Language:

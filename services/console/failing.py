@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from services.console.answering import PART, WHOLE, render
-from services.console.entrance import ForeignForm, NotSignedIn, RoleMissing, forget_session, language_of
+from services.console.entrance import ForeignForm, NotSignedIn, RoleMissing, asked_by_itself, forget_session, language_of
 from services.console.neighbours.calls import ServiceRefused, ServiceSilent, TokenRefused
 from services.console.neighbours.identity import ProviderSilent
 from services.console.words.book import say
@@ -49,7 +49,14 @@ def problem_page(request: Request, name: str, status: int, *, text: str | None =
 
 
 async def _not_signed_in(request: Request, _error: Exception) -> Response:
-    """Readers are sent to sign in and come back; a form is not sent again by itself."""
+    """Readers are sent to sign in and come back; a form is not sent again by itself.
+
+    A page that asks by itself goes to where one is after signing out: a provider that signs in silently would begin a new
+    session with nobody there.
+    """
+    if asked_by_itself(request):
+        forget_session(request)
+        return Response(status_code=401, headers={"HX-Redirect": "/signed-out"})
     if request.headers.get("hx-request") == "true":  # the whole page goes, not a part of it
         here = urlsplit(request.headers.get("hx-current-url", "")).path
         return Response(status_code=401, headers={"HX-Redirect": _sign_in(here)})

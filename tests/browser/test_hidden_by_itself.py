@@ -6,7 +6,8 @@ from deploy.local.suite import CHECKOUT
 
 SCRIPT = CHECKOUT / "services/console/static/console.js"
 SHOWN = """<main><section id="part-header" data-unmasked="60"><h1 data-full>王样例</h1><dl>
-<dd class="code" data-full>+8613800000001</dd><dd class="code">C000001</dd></dl><div class="unmasked">60</div></section></main><dialog id="dialog"></dialog>"""
+<dd class="code" data-full>+8613800000001</dd><dd class="code">C000001</dd></dl>
+<div class="unmasked">60</div></section></main><dialog id="dialog"></dialog>"""
 
 
 def test_after_a_minute_what_was_shown_in_full_is_gone_without_any_answer(chromium: Browser) -> None:

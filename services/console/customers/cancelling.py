@@ -19,6 +19,7 @@ NOT_GONE_YET = "preparing"
 UNDECIDED = frozenset({"accepted", "confirmed", "cancelling"})
 Reader = Annotated[Visit, enter(*FINDING)]
 Canceller = Annotated[Visit, enter(*CANCELLING)]
+Follower = Annotated[Visit, enter(*CANCELLING, by_itself=True)]
 
 
 def cancelling_router() -> APIRouter:
@@ -72,7 +73,7 @@ def cancelling_router() -> APIRouter:
 
 def _following_route(router: APIRouter) -> None:
     @router.get("/customers/{customer_id}/redemptions/{redemption_id}/cancellation/outcome")
-    async def follow(visit: Canceller, customer_id: UUID, redemption_id: UUID) -> Response:
+    async def follow(visit: Follower, customer_id: UUID, redemption_id: UUID) -> Response:
         """How a cancellation that was not decided at once stands now; asks again by itself until it is."""
         section = await load(redemption_of(visit).redemption(redemption_id))
         if section.refused is not None:

@@ -12,7 +12,7 @@ from joserfc.jwk import OKPKey
 
 from deploy.sandbox.identity.tokens import Signer
 from tests.support.console import CONSOLE, IDENTITY, Desk, desk
-from tests.support.console_answers import CUSTOMER
+from tests.support.console_answers import CUSTOMER, GOODS
 
 pytestmark = pytest.mark.anyio
 
@@ -258,3 +258,36 @@ async def test_an_idle_session_ends(at: Desk) -> None:
     await at.browser.sign_in("agent-1")
     at.wait(31 * 60)
     assert (await at.browser.console.get("/")).status_code == 303
+
+
+BY_ITSELF = {"HX-Request": "true", "Huangou-By-Itself": "true", "HX-Current-URL": f"{CONSOLE}/customers/{CUSTOMER}"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        (f"/customers/{CUSTOMER}/parts/points", BY_ITSELF),
+        (f"/customers/{CUSTOMER}/redemptions/{GOODS}/cancellation/outcome", BY_ITSELF),
+        (f"/customers/{CUSTOMER}/redemptions/{GOODS}/cancellation/outcome", {}),  # without JavaScript
+    ],
+)
+async def test_what_a_page_asks_by_itself_is_no_work_and_keeps_no_session(at: Desk, path: str, headers: dict[str, str]) -> None:
+    await at.browser.sign_in("agent-1")
+    for _ in range(7):
+        at.wait(4 * 60 + 15)  # within the last seconds of each token
+        assert (await at.browser.console.get(path, headers=headers)).status_code == 200
+    assert len(at.street.asked("POST", "/token")) > 1  # its tokens are renewed meanwhile
+    at.wait(60)
+    answer = await at.browser.console.get(path, headers=headers)
+    assert answer.status_code == (401 if headers else 303)
+    if headers:  # not to the provider, which might sign in again without anybody there
+        assert answer.headers["hx-redirect"] == "/signed-out"
+        assert "Max-Age=0" in answer.headers["set-cookie"]
+
+
+async def test_what_an_agent_asks_for_keeps_it(at: Desk) -> None:
+    await at.browser.sign_in("agent-1")
+    by_hand = {name: value for name, value in BY_ITSELF.items() if name != "Huangou-By-Itself"}
+    for _ in range(3):
+        at.wait(20 * 60)
+        assert (await at.browser.console.get(f"/customers/{CUSTOMER}/parts/points", headers=by_hand)).status_code == 200

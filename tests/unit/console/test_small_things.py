@@ -1,10 +1,12 @@
 """Numbers, days and ages in the language's way; addresses to go on to; what was typed into the search box; settings."""
 
+import re
 from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
 
+from deploy.local.suite import CHECKOUT
 from services.console.customers.finding import kinds_of
 from services.console.entrance import local_path
 from services.console.showing import Pages, age_in_words, money, parcel_in_words, text_in
@@ -89,6 +91,14 @@ def test_one_goes_on_to_no_other_host(address: str | None) -> None:
 )
 def test_the_search_box_takes_phone_number_and_name(term: str, kinds: list[str]) -> None:
     assert kinds_of(term) == kinds
+
+
+def test_everything_that_a_page_asks_by_itself_says_so() -> None:
+    templates = (CHECKOUT / "services/console/templates").rglob("*.html")
+    polls = [poll for path in templates for poll in re.findall(r"hx-trigger=.(?:every|load)[^%>]*", path.read_text())]
+    assert len(polls) == 5
+    for poll in polls:
+        assert """hx-headers='{"Huangou-By-Itself":"true"}'""" in poll
 
 
 def test_a_console_in_the_clear_is_for_loopback_only() -> None:
