@@ -17,7 +17,7 @@ from opentelemetry import trace
 from pydantic_core import PydanticUndefined
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.identity.policy import Policy, api_routes
+from shared.identity.policy import Policy, SignedPolicy, api_routes
 from shared.measuring import MeasuredApp
 from shared.strict_json import StrictRequest, StrictRoute
 
@@ -39,7 +39,11 @@ class HotRoute:
     def __init__(self, app: FastAPI, route: StrictRoute) -> None:
         """Raises RuntimeError when the route takes what the short way does not know."""
         dependant = route.dependant
-        policies = [child for child in dependant.dependencies if isinstance(child.call, Policy)]
+        policies = [
+            child
+            for child in dependant.dependencies
+            if isinstance(child.call, Policy) and not isinstance(child.call, SignedPolicy)  # that one reads the body by itself
+        ]
         unknown = [*dependant.header_params, *dependant.cookie_params, dependant.response_param_name]
         if len(policies) != 1 or len(dependant.dependencies) != 1 or any(unknown) or dependant.background_tasks_param_name:
             raise RuntimeError(f"{route.path} takes more than a hot route may")
@@ -68,8 +72,8 @@ class HotRoute:
         await response(scope, receive, send)
 
     async def _answer(self, request: StrictRequest) -> Response:
+        who = await self._policy.admit(request)  # before a byte of the body is read
         body = await _body_of(request) if self._dependant.body_params else None
-        who = await self._policy(request)
         asked, wrong = self._asked(request)
         values = dict(asked)
         if self._dependant.body_params:
