@@ -5,6 +5,7 @@ Nothing is tried twice here: reading again is the page's business, and writing a
 
 import asyncio
 from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -149,10 +150,12 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 def new_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """The HTTP client of the process."""
+    """The HTTP client of the process. It keeps no cookie: what is set in an answer to one agent is not another's."""
+    keeps_none = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     return httpx.AsyncClient(
         transport=transport,
         timeout=httpx.Timeout(WRITE_SECONDS_MAX, connect=CONNECT_SECONDS, pool=POOL_SECONDS),
         limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
         follow_redirects=False,
+        cookies=keeps_none,
     )

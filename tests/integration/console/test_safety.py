@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from services.console.app import build
 from services.console.entrance import refuse_routes_without_entrance
 from services.console.guard import FOR_MACHINES
+from services.console.neighbours.calls import new_client
 from services.console.rooms import ROOMS
 from tests.support.console import CONSOLE, Desk, form_token, settings
 from tests.support.console_answers import CUSTOMER, DONE, GOODS, READY, TASK
@@ -216,6 +217,20 @@ async def test_style_and_scripts_are_packed_and_kept_for_ever_under_their_conten
         assert old.headers["cache-control"] == "no-cache"
     for path in ("../app.py", "vendor/htmx-4.0.1/LICENSE", "none.css"):
         assert (await at.browser.console.get(f"/static/x/{path}")).status_code == 404
+
+
+async def test_a_cookie_that_a_service_or_a_proxy_sets_for_one_agent_goes_with_no_others_call() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={}, headers={"Set-Cookie": "node=agent-1; Path=/"})
+
+    async with new_client(httpx.MockTransport(answer)) as client:
+        for _ in range(2):
+            await client.get("http://redemption.test/v1/breaks")
+    assert len(seen) == 2
+    assert "cookie" not in seen[1].headers
 
 
 @pytest.mark.proves("G48")
