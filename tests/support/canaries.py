@@ -11,13 +11,13 @@ from typing import Any
 import psycopg
 import structlog
 from fastapi import FastAPI
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import generate_latest
 from psycopg import sql
 
 from shared.logs import configure_logs
+from shared.telemetry import new_provider
 from tests.support.postgres import TestDatabase
 
 
@@ -65,8 +65,7 @@ def listening(*apps: FastAPI) -> Iterator[Ears]:
         assert isinstance(handler, logging.StreamHandler)
         handler.setStream(ears.lines)
     root.addHandler(ears.raw)
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(ears.spans))
+    provider = new_provider("a-test", SimpleSpanProcessor(ears.spans))
     before = [app._telemetry["tracer_provider"] for app in apps]
     for app in apps:
         app._telemetry["tracer_provider"] = provider
