@@ -5,6 +5,7 @@ A call can end in three ways, and the difference is money: it was answered; it c
 
 import asyncio
 import time
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Protocol
 
 import httpx
@@ -222,10 +223,16 @@ def _problem_of(answer: httpx.Response) -> str:
         return ""
 
 
+def no_cookies() -> CookieJar:
+    """A jar that keeps nothing: what one caller's answer sets goes with nobody else's call."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
+
+
 def new_http_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """The one HTTP client of a process: few connections, since what goes through them is batched."""
     return httpx.AsyncClient(
         transport=transport,
+        cookies=no_cookies(),
         timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS, pool=POOL_SECONDS),
         limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
         follow_redirects=False,

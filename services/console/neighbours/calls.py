@@ -5,7 +5,6 @@ Nothing is tried twice here: reading again is the page's business, and writing a
 
 import asyncio
 from collections.abc import Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ import structlog
 from opentelemetry import propagate
 
 from services.console.sessions import Session
-from shared.http_client import ANSWER_BYTES_MAX, CONNECT_SECONDS, POOL_SECONDS, Breaker, NotSent
+from shared.http_client import ANSWER_BYTES_MAX, CONNECT_SECONDS, POOL_SECONDS, Breaker, NotSent, no_cookies
 from shared.languages import BCP47, Language
 from shared.metrics import CALLS
 
@@ -151,11 +150,10 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
 
 def new_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """The HTTP client of the process. It keeps no cookie: what is set in an answer to one agent is not another's."""
-    keeps_none = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     return httpx.AsyncClient(
         transport=transport,
         timeout=httpx.Timeout(WRITE_SECONDS_MAX, connect=CONNECT_SECONDS, pool=POOL_SECONDS),
         limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
         follow_redirects=False,
-        cookies=keeps_none,
+        cookies=no_cookies(),
     )
