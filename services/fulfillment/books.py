@@ -170,7 +170,8 @@ CHECKS = {
           FROM parcels p
           JOIN carrier_events e ON e.carrier = p.carrier AND e.tracking_number = p.tracking_number
          WHERE p.id BETWEEN :low AND :high
-           AND e.applied_at IS NULL AND e.received_at < statement_timestamp() - interval '3 hours'
+           AND e.applied_at IS NULL AND (e.contradicted_at IS NULL OR e.confirmed_at IS NOT NULL)
+           AND e.received_at < statement_timestamp() - interval '3 hours'
          GROUP BY p.id""",
     ),
     "notice-unsent": Check(

@@ -1,9 +1,10 @@
 """What is asked of a carrier, and what a carrier says of a parcel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 
 class EventKind(StrEnum):
@@ -16,6 +17,10 @@ class EventKind(StrEnum):
     DELIVERY_FAILED = "delivery_failed"
     RETURNED = "returned"
     LOST = "lost"
+
+
+GIVES_BACK = frozenset({EventKind.RETURNED, EventKind.LOST})
+"""After these a customer's points go back: a message alone does not decide them, the carrier is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,13 @@ class CarrierEvent:
     kind: EventKind
     at: datetime
     place: str
+    confirmed: bool = False
+    """Whether the carrier said it when it was asked, and not only in a message that bears its signature."""
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it decides only once the carrier, asked, says the same."""
+        return self.kind in GIVES_BACK and not self.confirmed
 
     @property
     def key(self) -> "EventKey":
@@ -97,8 +109,18 @@ class Taken(StrEnum):
 
     APPLIED = "applied"
     KEPT = "kept"
-    """No parcel is known under its tracking number yet; it is applied when one is."""
+    """No parcel is known under its tracking number yet, or the carrier is asked first; it is applied after that."""
     REPEATED = "repeated"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of events of which parcels were to hear."""
+
+    done: Collection[EventKey]
+    """Their parcels have heard of them."""
+    doubted: Mapping[EventKey, UUID]
+    """Those in doubt, with their parcels, which are known: nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)

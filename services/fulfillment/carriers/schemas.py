@@ -31,7 +31,7 @@ class EventBody(Strict):
 
 
 class TakenView(BaseModel):
-    """Applied to its parcel; kept until the parcel is known; or repeated, and then nothing was done."""
+    """Applied to its parcel; kept until the parcel is known or the carrier was asked; or repeated, and nothing was done."""
 
     id: str
     outcome: Taken

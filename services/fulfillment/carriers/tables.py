@@ -22,8 +22,11 @@ carrier_events = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     Column("place", Text, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
-    # NULL while no parcel is known under the tracking number.
+    # NULL while no parcel is known under the tracking number, or its end is in doubt.
     Column("applied_at", DateTime(timezone=True)),
+    # Of what came as a message: the carrier was asked, and said the same, or did not.
+    Column("confirmed_at", DateTime(timezone=True)),
+    Column("contradicted_at", DateTime(timezone=True)),
     CheckConstraint(f"kind IN ({_KINDS})", name="kind_known"),
     CheckConstraint("sequence > 0", name="sequence_positive"),
     CheckConstraint(f"length(id) BETWEEN 1 AND {ID_CHARACTERS_MAX}", name="id_short"),

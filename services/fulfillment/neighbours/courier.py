@@ -73,6 +73,7 @@ class Courier:
                 kind=event.kind,
                 at=event.at,
                 place=event.place,
+                confirmed=True,
             )
             for event in found.events
         )

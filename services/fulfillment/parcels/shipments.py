@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fulfillment.carriers.domain import CarrierEvent, EventKind
+from services.fulfillment.carriers.domain import CarrierEvent, EventKey, EventKind, Heard, TrackingKey
 from services.fulfillment.parcels import store
 from services.fulfillment.parcels.changes import Changing
 from services.fulfillment.parcels.domain import ENDED, Change, Parcel, ParcelState
@@ -27,29 +27,43 @@ class Shipments:
     def __init__(self, changing: Changing) -> None:
         self._changing = changing
 
-    async def apply(self, conn: AsyncConnection, now: datetime, events: Sequence[CarrierEvent]) -> set[tuple[str, str]]:
+    async def apply(self, conn: AsyncConnection, now: datetime, events: Sequence[CarrierEvent]) -> Heard:
         """Let parcels hear of these events, in the caller's transaction.
 
         Every event goes to the timeline once, by its sequence. One that decides changes the parcel's state only when its
         sequence is above that of all that decided before it and the parcel is not at its end; so the order of arrival does
-        not matter. Answers the (carrier, id) of those whose parcel is known.
+        not matter. One that is in doubt waits, and the answer names its parcel.
         """
         locked = await store.lock_tracked(conn, {(event.carrier, event.tracking_number) for event in events})
         tracked = {(parcel.carrier, parcel.tracking_number): parcel for parcel in locked.values()}
         told = await store.sequences_of(conn, locked.keys()) if locked else set()
         changes: list[Change] = []
+        doubted: dict[EventKey, UUID] = {}
         for event in sorted(events, key=lambda event: (event.carrier, event.tracking_number, event.sequence)):
             parcel = tracked.get((event.carrier, event.tracking_number))
             if parcel is None or (parcel.id, event.sequence) in told:
                 continue
+            if event.in_doubt:
+                doubted[event.key] = parcel.id
+                continue
             told.add((parcel.id, event.sequence))
             changes.append(_change(event, parcel, _standing_of(parcel, changes)))
         await self._changing.apply(conn, now, locked, changes)
-        return {(event.carrier, event.id) for event in events if (event.carrier, event.tracking_number) in tracked}
+        known = {event.key for event in events if (event.carrier, event.tracking_number) in tracked}
+        return Heard(known - doubted.keys(), doubted)
 
     async def under_way(self, conn: AsyncConnection, parcels: Sequence[UUID]) -> set[UUID]:
         """Which of these are with a carrier and not at their end."""
         return await store.with_carrier(conn, parcels)
+
+    async def tracked(self, conn: AsyncConnection, parcels: Sequence[UUID]) -> dict[UUID, TrackingKey]:
+        """Under which tracking number each of these is with a carrier, or was."""
+        found = await store.some(conn, parcels)
+        return {
+            one: (parcel.carrier, parcel.tracking_number)
+            for one, parcel in found.items()
+            if parcel.carrier is not None and parcel.tracking_number is not None
+        }
 
 
 def _standing_of(parcel: Parcel, changes: Sequence[Change]) -> ParcelState:

@@ -262,6 +262,8 @@ async def test_whatever_the_order_and_however_often_parcels_end_the_same_with_th
     stream: list[list[dict[str, Any]]] = []
     for number, (name, order) in zip(numbers, wanted, strict=True):
         told = [event(number, kind, sequence, id=f"{number}-{sequence}") for sequence, kind in enumerate(LOGS[name], start=1)]
+        for one in told:
+            road.courier.know(one)
         sent = [told[place] for place in order]
         for repeated in dice.sample(sent, 2):
             sent.insert(dice.randrange(len(sent) + 1), repeated)
@@ -269,8 +271,9 @@ async def test_whatever_the_order_and_however_often_parcels_end_the_same_with_th
     while stream:
         one = dice.choice(stream)
         answer = await road.tell(one.pop(0))
-        assert outcome(answer) in ("applied", "repeated")
+        assert outcome(answer) in ("applied", "repeated", "kept")
         stream = [rest for rest in stream if rest]
+    await road.worker.drain()  # what would give points back is asked for first
     ends = {name: set[str]() for name in LOGS}
     for (name, _), (number, state, sequence, timeline) in zip(
         wanted, sorted(final(road), key=lambda row: numbers.index(row[0])), strict=True
