@@ -86,11 +86,12 @@ BEGIN
            (uuidv7(), 'fulfil', redemption, CAST(redemption AS text), '{}', 'ready', moment, 0);
     INSERT INTO idempotency_keys (key, fingerprint, resource_id, status, body, location, created_at)
     VALUES (sha256(convert_to(subject, 'UTF8')), sha256(convert_to(caller.actor, 'UTF8')), redemption, 201,
-            convert_to(format('{"id":"%s","mode":"points","state":"confirmed","state_words":"Redeemed, about to be handed out",'
-                '"campaign":"%s","price_points":%s,"lines":[{"number":1,"offer_id":"%s","offer_version":%s,'
-                '"reward":{"code":"%s","name":"%s"},"quantity":1,"unit_points":%s,"points":%s}],"accepted_at":"%s",'
-                '"changed_at":"%s"}', redemption, offer.campaign, offer.unit_points, offer.offer_id, offer.offer_version,
-                offer.code, offer.names ->> 'en', offer.unit_points, offer.unit_points, moment, moment), 'UTF8'),
+            convert_to(format('{"id":"%s","customer_id":"%s","mode":"points","state":"confirmed","state_words":"Redeemed, about to '
+                'be handed out","cancellable":true,"campaign":"%s","price_points":%s,"lines":[{"number":1,"offer_id":"%s",'
+                '"offer_version":%s,"reward":{"code":"%s","name":"%s"},"quantity":1,"unit_points":%s,"points":%s}],'
+                '"accepted_at":"%s","changed_at":"%s"}', redemption, caller.customer_id, offer.campaign, offer.unit_points,
+                offer.offer_id, offer.offer_version, offer.code, offer.names ->> 'en', offer.unit_points, offer.unit_points,
+                moment, moment), 'UTF8'),
             '/v1/redemptions/' || redemption, moment);
     RETURN redemption;
 END $$;

@@ -39,7 +39,7 @@ class Batcher(Generic[C, R]):
         self._waiting_max = waiting_max
         self._waiting: deque[tuple[C, asyncio.Future[R]]] = deque()
         self._flows: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._closed = False
 
     async def submit(self, command: C) -> R:
@@ -65,10 +65,13 @@ class Batcher(Generic[C, R]):
             await asyncio.gather(*self._flows, return_exceptions=True)
 
     def _consider(self) -> None:
-        if not self._flows or len(self._waiting) >= self._size_max:
+        """Start what waits when the set is full, as soon as all have come that come now, or while others are at work a little
+        later: those who are answered just then often come back at once, and go along."""
+        if len(self._waiting) >= self._size_max:
             self._start()
         elif self._timer is None and len(self._flows) < self._flows_max:
-            self._timer = asyncio.get_running_loop().call_later(self._wait_seconds, self._start)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._wait_seconds, self._start) if self._flows else loop.call_soon(self._start)
 
     def _start(self) -> None:
         if self._timer is not None:
@@ -82,8 +85,11 @@ class Batcher(Generic[C, R]):
 
     def _ended(self, flow: asyncio.Task[None]) -> None:
         self._flows.discard(flow)
+        if self._timer is not None and not self._flows:  # nobody is at work any more: no reason to wait
+            self._timer.cancel()
+            self._timer = None
         if self._waiting:
-            self._start()
+            self._consider()
 
     async def _carry_out(self, items: list[tuple[C, asyncio.Future[R]]]) -> None:
         BATCH_SIZE.labels(self._name).observe(len(items))

@@ -31,6 +31,8 @@ FLOW_SECONDS = 1.0
 """How long a set keeps its place in the batcher while the catalog is at work. Then the next set may start, and the call goes
 on beside it: a catalog that hangs for five seconds makes nobody wait five seconds."""
 LOOK_AGAIN_SECONDS, LOOK_AGAIN_SECONDS_MAX = 0.1, 0.5
+GATHERING_SECONDS = 0.005
+"""How long the next set gathers while another is at work: of those who were answered just now, many ask again."""
 SINGLES_MAX = 8
 WAITING_PER_ACCOUNT_MAX = 64
 
@@ -43,7 +45,7 @@ class Redeeming:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._sets: Batcher[Redeem, Answer | Accepted] = Batcher(
-            lambda commands: self._flow(commands, wait=False), name="redeem"
+            lambda commands: self._flow(commands, wait=False), wait_seconds=GATHERING_SECONDS, name="redeem"
         )
         self._singles: Batcher[Redeem, Answer | Accepted] = Batcher(
             lambda commands: self._flow(commands, wait=True), size_max=SINGLES_MAX, name="redeem alone"
