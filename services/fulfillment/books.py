@@ -161,6 +161,19 @@ CHECKS = {
          WHERE p.id BETWEEN :low AND :high AND p.state IN ('dispatched', 'failed')
            AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.ref = p.id AND t.kind = 'follow_parcel' AND t.state <> 'done')""",
     ),
+    "carrier-contradicts": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || p.id AS subject,
+               format('is %s, and after that its carrier told of %s', p.state,
+                      string_agg(e.kind, ', ' ORDER BY e.sequence)) AS detail
+          FROM parcels p
+          JOIN parcel_events e ON e.parcel_id = p.id AND e.sequence > p.carrier_sequence
+         WHERE p.id BETWEEN :low AND :high AND p.state IN ('delivered', 'returned', 'lost')
+           AND e.kind IN ('delivered', 'delivery_failed', 'returned', 'lost') AND e.kind <> p.state
+           AND e.recorded_at > statement_timestamp() - interval '30 days'
+         GROUP BY p.id""",
+    ),
     "carrier-event-unheard": Check(
         PARCELS,
         """

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fulfillment.carriers.domain import CarrierEvent, EventKey, EventKind, Heard, TrackingKey
@@ -19,6 +20,8 @@ DECIDES = {
     EventKind.LOST: ParcelState.LOST,
 }
 """Where an event brings a parcel; the others only tell how it goes."""
+
+log = structlog.get_logger()
 
 
 class Shipments:
@@ -47,7 +50,7 @@ class Shipments:
                 doubted[event.key] = parcel.id
                 continue
             told.add((parcel.id, event.sequence))
-            changes.append(_change(event, parcel, _standing_of(parcel, changes)))
+            changes.append(_change(event, parcel, _standing_of(parcel, changes), _decided(parcel, changes)))
         await self._changing.apply(conn, now, locked, changes)
         known = {event.key for event in events if (event.carrier, event.tracking_number) in tracked}
         return Heard(known - doubted.keys(), doubted)
@@ -72,8 +75,19 @@ def _standing_of(parcel: Parcel, changes: Sequence[Change]) -> ParcelState:
     return parcel.state if last is None else last.to
 
 
-def _change(event: CarrierEvent, parcel: Parcel, state: ParcelState) -> Change:
-    decides = event.kind in DECIDES and event.sequence > parcel.carrier_sequence and state not in ENDED
+def _decided(parcel: Parcel, changes: Sequence[Change]) -> int:
+    """The sequence of the event that decided last, after the changes of this set."""
+    mine = [change.sequence or 0 for change in changes if change.parcel_id == parcel.id and change.decides]
+    return mine[-1] if mine else parcel.carrier_sequence
+
+
+def _change(event: CarrierEvent, parcel: Parcel, state: ParcelState, decided: int) -> Change:
+    """One step of a parcel that stands in `state` by its carrier's event of the sequence `decided`."""
+    newer = event.kind in DECIDES and event.sequence > decided
+    decides = newer and state not in ENDED
+    if newer and not decides and DECIDES[event.kind] is not state:
+        # The end stays: points may have gone back by it. The books name the parcel until somebody has looked.
+        log.error("carrier_contradicts", parcel=str(parcel.id), state=state.value, kind=event.kind.value)
     return Change(
         parcel_id=parcel.id,
         to=DECIDES[event.kind] if decides else state,

@@ -81,6 +81,7 @@ TEAMS: Mapping[str, tuple[str, ...]] = {
         "parcel-at-unknown-branch",
         "parcel-without-dispatch",
         "parcel-not-followed",
+        "carrier-contradicts",
         "carrier-event-unheard",
         "notice-unsent",
     ),

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from shared.webhooks import sign
 from tests.support.outside import CARRIER, CARRIER_KEY
@@ -328,3 +329,29 @@ async def test_the_books_find_a_parcel_that_has_not_heard_and_a_notice_that_noth
         road.change("UPDATE notices SET state = 'pending', language = NULL, reference = NULL", unguarded=True)
         [found] = await road.depot.fulfillment.breaks()
         assert found["kind"] == "notice-unsent"
+
+
+@pytest.mark.proves("G34", "P4")
+async def test_what_a_carrier_says_after_the_end_is_kept_and_named_and_the_end_stays(
+    fulfillment_database: TestDatabase, issuer: Issuer
+) -> None:
+    async with running_road(fulfillment_database, issuer, books=False) as road:
+        [number] = await road.send()
+        with capture_logs() as logs:
+            await road.courier.happen(number, "picked_up", "lost")
+            road.hurry("follow_parcel")
+            await road.worker.drain()
+            assert outcome(await road.tell(event(number, "out_for_delivery", 3))) == "applied"
+            assert outcome(await road.tell(event(number, "delivered", 4))) == "applied"
+        seen = await road.parcel(number)
+        assert seen["state"] == "lost"
+        assert [line["kind"] for line in seen["events"]][-3:] == ["lost", "out_for_delivery", "delivered"]
+        [said] = [line for line in logs if line["event"] == "carrier_contradicts"]
+        assert (said["log_level"], said["state"], said["kind"]) == ("error", "lost", "delivered")
+        [found] = await road.depot.fulfillment.breaks()
+        assert (found["kind"], found["detail"]) == (
+            "carrier-contradicts",
+            "is lost, and after that its carrier told of delivered",
+        )
+        road.change("UPDATE parcel_events SET recorded_at = now() - interval '31 days'", unguarded=True)
+        assert await road.depot.fulfillment.breaks() == []
