@@ -159,6 +159,8 @@ WORDS = {
     "notices.kind.pickup_reminder": ("领取提醒", "領取提醒", "Pickup reminder"),
     "notices.kind.pickup_expired": ("领取已过期", "領取已過期", "Pickup time over"),
     "notices.kind.parcel_returned": ("包裹已退回", "包裹已退回", "Parcel came back"),
+    "notices.kind.parcel_lost": ("包裹遗失", "包裹遺失", "Parcel lost"),
+    "notices.kind.parcel_refused": ("包裹未能寄出", "包裹未能寄出", "Parcel could not be sent"),
     "cancel": ("取消兑换", "取消兌換", "Cancel it"),
     "cancel.title": ("取消这笔兑换？", "取消這筆兌換？", "Cancel this redemption?"),
     "cancel.points": ("{points} 积分将退还给客户。", "{points} 積分將退還給客戶。", "{points} points go back to the customer."),

@@ -36,6 +36,8 @@ class NoticeKind(StrEnum):
     PICKUP_REMINDER = "pickup_reminder"
     PICKUP_EXPIRED = "pickup_expired"
     PARCEL_RETURNED = "parcel_returned"
+    PARCEL_LOST = "parcel_lost"
+    PARCEL_REFUSED = "parcel_refused"
 
 
 class NoticeState(StrEnum):
@@ -73,10 +75,10 @@ class NoticeWish:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Whom to tell, where, and in which language."""
+    """Whom to tell, where, and in which language. Neither name nor number prints."""
 
-    name: str
-    phone: str
+    name: str = field(repr=False)
+    phone: str = field(repr=False)
     language: Language
 
 
@@ -111,7 +113,7 @@ class Message:
     """What the gateway is handed; `id` is the notice's, so that the same one again is no second message."""
 
     id: UUID
-    to: str
+    to: str = field(repr=False)
     language: Language
     kind: NoticeKind
     text: str

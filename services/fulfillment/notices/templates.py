@@ -37,6 +37,7 @@ _WHERE = _piece(
 _HOURS = _piece(
     "营业时间：{branch_hours}。", "營業時間：{branch_hours}。", "Opening hours: {branch_hours}.", "branch_hours"
 )  # fmt: skip
+_POINTS = _piece("积分将退还至您的账户。", "積分將退還至您的帳戶。", "Your points will be returned to your account.")
 _ID = _piece(
     "取件码请在应用内查看，请勿告诉他人。", "取件碼請在應用程式內查看，請勿告訴他人。",
     "Find the pickup code in the app, and tell it to nobody.",
@@ -80,11 +81,22 @@ TEMPLATES: Mapping[NoticeKind, Sequence[_Piece]] = {
             "您的礼品在{branch_names}逾期未领，已退回。", "您的禮品在{branch_names}逾期未領，已退回。",
             "Your goods were not collected at {branch_names} in time and have been sent back.", "branch_names",
         ),
-        _piece("积分将退还至您的账户。", "積分將退還至您的帳戶。", "Your points will be returned to your account."),
+        _POINTS,
     ),
     NoticeKind.PARCEL_RETURNED: (
         _piece("您的包裹未能送达，已退回。", "您的包裹未能送達，已退回。", "Your parcel could not be delivered and came back."),
-        _piece("积分将退还至您的账户。", "積分將退還至您的帳戶。", "Your points will be returned to your account."),
+        _POINTS,
+    ),
+    NoticeKind.PARCEL_LOST: (
+        _piece("很抱歉，您的包裹在途中遗失。", "很抱歉，您的包裹在途中遺失。", "We are sorry: your parcel was lost."),
+        _POINTS,
+    ),
+    NoticeKind.PARCEL_REFUSED: (
+        _piece(
+            "很抱歉，快递公司无法寄送您的包裹，礼品未能寄出。", "很抱歉，快遞公司無法寄送您的包裹，禮品未能寄出。",
+            "We are sorry: the carrier cannot take your parcel, so it was not sent.",
+        ),
+        _POINTS,
     ),
 }  # fmt: skip
 

@@ -148,6 +148,8 @@ def _notice(change: Change, parcel: Parcel, branch: Branch | None) -> NoticeWish
             kind, facts = NoticeKind.DELIVERY_FAILED, {"at": change.at, "place": change.place, "number": change.sequence}
         case Way.COURIER, ParcelState.RETURNED:
             kind, facts = NoticeKind.PARCEL_RETURNED, {}
+        case _, ParcelState.LOST:
+            kind, facts = NoticeKind.PARCEL_LOST, {}
         case Way.PICKUP, ParcelState.READY:
             kind, facts = NoticeKind.PICKUP_READY, {**branch_facts(parcel, branch)}
         case Way.PICKUP, ParcelState.RETURNED:

@@ -69,6 +69,18 @@ async def test_each_step_is_told_in_the_customers_language_and_staff_see_what_wa
 
 
 @pytest.mark.proves("F7")
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_whoever_waits_for_a_parcel_that_was_lost_is_told_that_the_points_come_back(road: Road, language: str) -> None:
+    [number] = await road.send(language=language)
+    await road.courier.happen(number, "lost")
+    await road.courier.tell()
+    await road.worker.drain()
+    [text] = [one["text"] for one in await road.notifications.see("messages") if one["kind"] == "parcel_lost"]
+    words = {"zh_hans": ("遗失", "积分将退还"), "zh_hant": ("遺失", "積分將退還"), "en": ("lost", "points will be returned")}
+    assert all(word in text for word in words[language])
+
+
+@pytest.mark.proves("F7")
 @pytest.mark.parametrize(("mode", "attempts"), [("fail", 2), ("lose_answer", 2), ("answer_twice", 1), ("slow", 1)])
 async def test_whatever_the_gateway_does_a_notice_is_sent_once_and_its_attempts_are_on_record(
     road: Road, mode: str, attempts: int
