@@ -129,7 +129,14 @@ CHECKS = {
         SELECT 'parcel:' || parcel_id AS subject, 'was cancelled, and left all the same' AS detail
           FROM parcel_events
          WHERE parcel_id BETWEEN :low AND :high
-         GROUP BY parcel_id HAVING bool_or(state = 'cancelled') AND bool_or(state IN ('dispatching', 'in_transfer'))""",
+         GROUP BY parcel_id
+        HAVING bool_or(state = 'cancelled')
+           AND (bool_or(state IN ('dispatched', 'in_transfer'))
+                OR bool_or(state = 'dispatching') AND NOT bool_or(kind = 'refused'))
+        UNION ALL
+        SELECT 'parcel:' || p.id, 'was cancelled, and its carrier tells of it under ' || min(e.tracking_number)
+          FROM parcels p JOIN carrier_events e ON e.reference = p.id::text AND e.applied_at IS NULL
+         WHERE p.id BETWEEN :low AND :high AND p.state = 'cancelled' GROUP BY p.id""",
     ),
     "parcel-ready-without-code": Check(
         PARCELS,
@@ -152,6 +159,13 @@ CHECKS = {
           FROM parcels p
          WHERE p.id BETWEEN :low AND :high AND p.state IN ('preparing', 'dispatching')
            AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.ref = p.id AND t.kind = 'dispatch' AND t.state <> 'done')""",
+    ),
+    "parcel-not-booked": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || id AS subject, format('its carrier has not taken it since %s', state_at) AS detail
+          FROM parcels
+         WHERE id BETWEEN :low AND :high AND state = 'dispatching' AND state_at < statement_timestamp() - interval '1 day'""",
     ),
     "parcel-not-followed": Check(
         PARCELS,

@@ -112,9 +112,9 @@ WORDS = {
         "The parcel was lost on its way, and the points are given back.",
     ),
     "parcels.say.courier.cancelled": (
-        "发货前已取消，没有寄出。",
-        "發貨前已取消，沒有寄出。",
-        "It was cancelled before it went out.",
+        "没有寄出，积分会退还给客户。",
+        "沒有寄出，積分會退還給客戶。",
+        "It did not go out, and the points are given back.",
     ),
     "parcels.say.pickup.preparing": (
         "礼品正在备货，还没有发往{branch}。",

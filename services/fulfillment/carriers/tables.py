@@ -33,5 +33,6 @@ carrier_events = Table(
     CheckConstraint(f"length(tracking_number) BETWEEN 1 AND {ID_CHARACTERS_MAX}", name="tracking_number_short"),
     CheckConstraint(f"length(reference) <= {ID_CHARACTERS_MAX}", name="reference_short"),
     CheckConstraint(f"length(place) <= {PLACE_CHARACTERS_MAX}", name="place_short"),
+    Index("ix_carrier_events_unheard", "reference", postgresql_where=text("applied_at IS NULL")),
     Index("ix_carrier_events_waiting", "carrier", "tracking_number", postgresql_where=text("applied_at IS NULL")),
 )

@@ -19,7 +19,7 @@ from services.fulfillment.carriers.following import follow_parcels
 from services.fulfillment.notices.domain import NoticeKind
 from services.fulfillment.notices.requesting import NoticeWish, request_notices
 from services.fulfillment.parcels import store
-from services.fulfillment.parcels.domain import ARROWS, Change, Parcel, ParcelState, UnknownArrow, Way, standing
+from services.fulfillment.parcels.domain import ARROWS, REFUSED, Change, Parcel, ParcelState, UnknownArrow, Way, standing
 from shared.audit import Audit, Entry
 from shared.tasks import NewTask, Tasks
 
@@ -148,6 +148,8 @@ def _notice(change: Change, parcel: Parcel, branch: Branch | None) -> NoticeWish
             kind, facts = NoticeKind.DELIVERY_FAILED, {"at": change.at, "place": change.place, "number": change.sequence}
         case Way.COURIER, ParcelState.RETURNED:
             kind, facts = NoticeKind.PARCEL_RETURNED, {}
+        case Way.COURIER, ParcelState.CANCELLED if change.kind == REFUSED:
+            kind, facts = NoticeKind.PARCEL_REFUSED, {}
         case _, ParcelState.LOST:
             kind, facts = NoticeKind.PARCEL_LOST, {}
         case Way.PICKUP, ParcelState.READY:

@@ -50,6 +50,7 @@ ARROWS: frozenset[tuple[ParcelState, ParcelState]] = frozenset(
         (S.PREPARING, S.CANCELLED),
         (S.PREPARING, S.DISPATCHING),  # too late to cancel from here
         (S.DISPATCHING, S.DISPATCHED),
+        (S.DISPATCHING, S.CANCELLED),  # the carrier does not take it, and knows nothing of it
         (S.DISPATCHED, S.FAILED),
         (S.DISPATCHED, S.DELIVERED),
         (S.DISPATCHED, S.RETURNED),
@@ -64,6 +65,8 @@ ARROWS: frozenset[tuple[ParcelState, ParcelState]] = frozenset(
     }
 )
 """Every change of state there is; the database refuses all others too."""
+REFUSED = "refused"
+"""What the timeline calls the end of a parcel that no carrier takes; its state is `cancelled`."""
 
 
 class Standing(StrEnum):

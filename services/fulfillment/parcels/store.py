@@ -42,6 +42,14 @@ _REMIND = text(
     RETURNING {COLUMNS}
     """
 )
+_REFUSED = text(
+    f"""
+    UPDATE parcels p SET refusals = refusals + 1
+     WHERE p.id = ANY(ARRAY(SELECT id FROM parcels WHERE id = ANY({_IDS}) AND state = 'dispatching'
+                             ORDER BY id FOR NO KEY UPDATE))
+    RETURNING p.id, p.refusals
+    """
+)
 _OF = text(f"SELECT {COLUMNS} FROM parcels p WHERE p.fulfillment_id = ANY({_IDS}) ORDER BY p.id")
 _ONE = text(f"SELECT {COLUMNS} FROM parcels p WHERE p.id = :id")
 _SOME = text(f"SELECT {COLUMNS} FROM parcels p WHERE p.id = ANY({_IDS}) ORDER BY p.id")
@@ -150,6 +158,11 @@ async def change(conn: AsyncConnection, now: datetime, changed: Sequence[tuple[P
         "state_ats": [after.state_at for _, after in changed],
     }
     return len((await conn.execute(_CHANGE, values)).all())
+
+
+async def count_refusals(conn: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, int]:
+    """Note that the carrier does not take these. Answers how often it has said so of each that still waits for it."""
+    return {row.id: row.refusals for row in await conn.execute(_REFUSED, {"ids": sorted(ids)})}
 
 
 async def lock_headers(conn: AsyncConnection, fulfillments: Collection[UUID]) -> None:

@@ -4,6 +4,7 @@ States of a parcel and their arrows, enforced by a trigger that the migration ma
     preparing   -> cancelled    while nobody has fetched it
     preparing   -> dispatching  by courier: the carrier is being asked; too late to cancel
     dispatching -> dispatched   the carrier has it under a tracking number
+    dispatching -> cancelled    the carrier does not take it, and knows nothing of it
     dispatched  -> failed       an attempt to deliver it failed; it may still be delivered
     dispatched  -> delivered
     dispatched  -> returned     it came back
@@ -63,6 +64,8 @@ parcels = Table(
     Column("carrier", Text),
     Column("tracking_number", Text),
     Column("carrier_sequence", Integer, nullable=False, server_default="0"),
+    # How often its carrier said that it does not take it.
+    Column("refusals", Integer, nullable=False, server_default="0"),
     Column("code_hmac", LargeBinary),
     Column("code_sealed", LargeBinary),
     Column("ready_until", Date),
@@ -76,6 +79,7 @@ parcels = Table(
     ),
     CheckConstraint("version > 0", name="version_positive"),
     CheckConstraint("carrier_sequence >= 0", name="carrier_sequence_not_negative"),
+    CheckConstraint("refusals >= 0", name="refusals_not_negative"),
     CheckConstraint("(way = 'courier') = (address_sealed IS NOT NULL)", name="courier_with_address"),
     CheckConstraint("(way = 'pickup') = (branch IS NOT NULL)", name="pickup_with_branch"),
     CheckConstraint("(carrier IS NULL) = (tracking_number IS NULL)", name="tracked_whole"),

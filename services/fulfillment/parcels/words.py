@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from services.fulfillment.carriers.domain import EventKind
-from services.fulfillment.parcels.domain import ParcelState, Way
+from services.fulfillment.parcels.domain import REFUSED, ParcelState, Way
 from shared.languages import Text
 
 S = ParcelState
@@ -46,8 +46,12 @@ _BY_CARRIER: Mapping[str, Text] = {
     EventKind.LOST: _said("快递公司报告遗失", "快遞公司報告遺失", "The courier reports it lost"),
 }
 
+_REFUSED = _said("快递公司无法寄送，未能寄出", "快遞公司無法寄送，未能寄出", "The courier cannot take it; it was not sent")
+
 
 def event_words(way: Way, kind: str) -> Text:
     """What a line of a timeline says: a carrier's own kinds by courier, else the state to which it came."""
+    if kind == REFUSED:
+        return _REFUSED
     said = _BY_CARRIER.get(kind) if way is Way.COURIER else None
     return said or STATE_WORDS[way, ParcelState(kind)]

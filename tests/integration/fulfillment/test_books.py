@@ -75,6 +75,11 @@ PARCELS_DAMAGE = {
     ],
     "parcel-at-unknown-branch": ["UPDATE parcels SET branch = 'B777' WHERE branch IS NOT NULL"],
     "parcel-without-dispatch": ["DELETE FROM tasks WHERE kind = 'dispatch' AND state = 'ready'"],
+    "parcel-not-booked": [
+        WITHOUT_TRIGGERS,
+        "UPDATE parcel_events SET state = 'dispatching' WHERE parcel_id = (SELECT id FROM parcels WHERE state = 'preparing')",
+        "UPDATE parcels SET state = 'dispatching', state_at = now() - interval '25 hours' WHERE state = 'preparing'",
+    ],
     "parcel-not-followed": ["DELETE FROM tasks WHERE kind = 'follow_parcel'"],
 }
 

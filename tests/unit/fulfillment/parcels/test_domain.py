@@ -11,6 +11,7 @@ from services.fulfillment.parcels.domain import (
     ENDED,
     ENDED_WELL,
     PICKUP_STATES,
+    REFUSED,
     ParcelState,
     Standing,
     Way,
@@ -25,9 +26,12 @@ STATES = {Way.COURIER: COURIER_STATES, Way.PICKUP: PICKUP_STATES}
 
 
 @pytest.mark.proves("G18")
-def test_no_arrow_leaves_an_end_and_cancelling_is_possible_from_the_beginning_alone() -> None:
+def test_no_arrow_leaves_an_end_and_nothing_is_cancelled_that_anybody_has() -> None:
     assert not [arrow for arrow in ARROWS if arrow[0] in ENDED]
-    assert [before for before, after in ARROWS if after is ParcelState.CANCELLED] == [ParcelState.PREPARING]
+    assert {before for before, after in ARROWS if after is ParcelState.CANCELLED} == {
+        ParcelState.PREPARING,
+        ParcelState.DISPATCHING,
+    }
 
 
 @pytest.mark.parametrize("way", STATES)
@@ -55,7 +59,7 @@ def test_what_parcels_come_to_together(states: list[ParcelState], vouchers: bool
 @pytest.mark.parametrize("way", STATES)
 def test_every_state_and_event_is_said_in_three_languages(way: Way) -> None:
     said = [STATE_WORDS[way, state] for state in STATES[way]]
-    said += [event_words(way, state.value) for state in STATES[way]]
+    said += [event_words(way, state.value) for state in STATES[way]] + [event_words(way, REFUSED)]
     if way is Way.COURIER:
         said += [event_words(way, kind.value) for kind in EventKind]
     for text in said:
