@@ -59,7 +59,7 @@ def build(settings: Settings, *, keys: KeySource | None = None, clock: Clock | N
             till_router(parts.lanes, parts.tills, parts.requests),
             fulfillment_router(parts.accepting, parts.fulfillments, parts.cancelling, parts.fingerprints),
             voucher_router(parts.wallet, parts.cursors),
-            parcel_router(parts.parcels, parts.counter, parts.at_counter, parts.cursors),
+            parcel_router(parts.parcels, parts.counter, parts.at_counter, parts.losses, parts.cursors),
             branch_router(parts.branches),
             carrier_router(parts.carrier_events, parts.signatures),
             notice_router(parts.notices, parts.cursors, settings.bank_timezone),

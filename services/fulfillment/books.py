@@ -160,6 +160,14 @@ CHECKS = {
          WHERE p.id BETWEEN :low AND :high AND p.state IN ('preparing', 'dispatching')
            AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.ref = p.id AND t.kind = 'dispatch' AND t.state <> 'done')""",
     ),
+    "parcel-not-arrived": Check(
+        PARCELS,
+        """
+        SELECT 'parcel:' || id AS subject, format('was expected at %s by %s, and did not come', branch, expected_on) AS detail
+          FROM parcels
+         WHERE id BETWEEN :low AND :high AND state = 'in_transfer'
+           AND expected_on + 7 < (statement_timestamp() AT TIME ZONE 'UTC')::date""",
+    ),
     "parcel-not-booked": Check(
         PARCELS,
         """

@@ -27,6 +27,7 @@ from services.fulfillment.parcels.changes import Changing
 from services.fulfillment.parcels.contacts import Contacts, ContactSafe
 from services.fulfillment.parcels.counter import Counter, Deed, serve
 from services.fulfillment.parcels.dispatching import Dispatching
+from services.fulfillment.parcels.losses import Losses
 from services.fulfillment.parcels.packing import Packing, Timing
 from services.fulfillment.parcels.pickup_codes import PickupCodeSafe
 from services.fulfillment.parcels.shipments import Shipments
@@ -74,6 +75,7 @@ class Parts:
     dispatching: Dispatching
     parcels: Parcels
     counter: Counter
+    losses: Losses
     at_counter: Batcher[Deed, None]
     waiting: Waiting
     branches: Branches
@@ -183,6 +185,7 @@ def _parcels(ground: _Ground, to_courier: httpx.AsyncClient, to_gateway: httpx.A
         "dispatching": Dispatching(*timed, tasks, changing, contacts, courier),
         "parcels": Parcels(*common, contacts, codes),
         "counter": Counter(*common, changing, codes, pickup_days=settings.pickup_days, timezone=zone),
+        "losses": Losses(*timed, changing),
         "at_counter": Batcher(serve, size_max=1, name="serve at the counter"),
         "waiting": Waiting(*common, tasks, changing, reminder_days=settings.reminder_days, timezone=zone),
         "branches": Branches(*common, pace, zone),

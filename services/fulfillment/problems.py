@@ -3,6 +3,7 @@
 from services.fulfillment.merchants.domain import TillNotAdmitted
 from services.fulfillment.parcels.domain import (
     ArrivalNotExpected,
+    ParcelNotOurs,
     ParcelNotReady,
     PickupCodeNotShowable,
     PickupCodeWrong,
@@ -61,6 +62,10 @@ CATALOGUE = Catalogue(
         ParcelNotReady: problem(
             "parcel-not-ready", 409, "此包裹目前不可在本网点领取。", "此包裹目前不可在本分行領取。",
             "The parcel does not lie ready at this branch.", shows=("state",),
+        ),
+        ParcelNotOurs: problem(
+            "parcel-not-ours", 409, "此包裹既不在送往网点的途中，也不在网点。", "此包裹既不在送往分行的途中，也不在分行。",
+            "The parcel is neither on its way to a branch nor does it lie there.", shows=("state",),
         ),
         PickupCodeWrong: problem(
             "pickup-code-wrong", 409, "取件码不正确，请核对后重试。", "取件碼不正確，請核對後重試。",

@@ -171,6 +171,11 @@ def _parcel(world: World) -> Sample:
     return Sample("owner", {"parcel_id": world.parcel_id})
 
 
+def _loss(world: World) -> Sample:
+    parcel, _ = world.next_pickup()
+    return Sample("counter", {"parcel_id": parcel}, body={"reason": "a generated test"})
+
+
 def _handover(world: World) -> Sample:
     parcel, code = world.next_pickup()
     return Sample("counter", {"parcel_id": parcel}, body={"code": code})
@@ -342,6 +347,7 @@ ROUTES = [
         lambda w: Sample("counter", {"parcel_id": w.parcel_id}),
     ),
     Route("fulfillment", "PUT", "/v1/parcels/{parcel_id}/handover", _of("staff:branch"), _handover),
+    Route("fulfillment", "PUT", "/v1/parcels/{parcel_id}/loss", _of("staff:supervisor", "staff:branch"), _loss),
     Route("fulfillment", "PUT", "/v1/branches", _of("service:feeds:write", "staff:administrator"), _branches),
     Route("fulfillment", "GET", "/v1/branches", STAFF | {"customer:catalog:read"}, lambda w: Sample("owner")),
     Route("fulfillment", "GET", "/internal/v1/branches", INTERNAL, lambda w: Sample("redemption")),

@@ -141,6 +141,11 @@ WORDS = {
         "包裹在{branch}逾期未領取，已退回，積分會退還給客戶。",
         "It was not picked up at {branch} in time and went back; the points are given back.",
     ),
+    "parcels.say.pickup.lost": (
+        "发往{branch}的包裹丢失，积分会退还给客户。",
+        "發往{branch}的包裹遺失，積分會退還給客戶。",
+        "The parcel for {branch} was lost, and the points are given back.",
+    ),
     "parcels.say.pickup.cancelled": (
         "发往{branch}前已取消。",
         "發往{branch}前已取消。",

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from services.fulfillment.answers import json_answer
 from services.fulfillment.parcels.counter import Counter, Deed
 from services.fulfillment.parcels.domain import ParcelState, TooManyAttempts
+from services.fulfillment.parcels.losses import Losses
 from services.fulfillment.parcels.pickup_codes import grouped
-from services.fulfillment.parcels.schemas import HandoverBody, ParcelsView, ParcelView, PickupCodeView
+from services.fulfillment.parcels.schemas import HandoverBody, LossBody, ParcelsView, ParcelView, PickupCodeView
 from services.fulfillment.parcels.use_cases import Parcels, Shown
 from services.fulfillment.vouchers.domain import Owner
 from services.fulfillment.vouchers.qr import qr_svg
@@ -25,19 +26,23 @@ from shared.paging import LIMIT_DEFAULT, LIMIT_MAX, Cursors
 OwnerOnly = Annotated[Principal, allow(customers("vouchers:read"))]
 Viewer = Annotated[Principal, allow(customers("vouchers:read"), staff("agent", "supervisor", "auditor", "branch"))]
 Staff = Annotated[Principal, allow(staff("agent", "supervisor", "auditor", "branch"))]
+Responsible = Annotated[Principal, allow(staff("supervisor", "branch"))]
 AtCounter = Annotated[Principal, allow(staff("branch"))]
 Cursor = Annotated[str | None, Query(max_length=400)]
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 BranchCode = Annotated[str, Path(min_length=1, max_length=64)]
-PickupState = Literal["preparing", "in_transfer", "ready", "collected", "returned", "cancelled"]
+PickupState = Literal["preparing", "in_transfer", "ready", "collected", "returned", "lost", "cancelled"]
 
 
-def parcel_router(parcels: Parcels, counter: Counter, at_counter: Batcher[Deed, None], cursors: Cursors) -> APIRouter:
+def parcel_router(
+    parcels: Parcels, counter: Counter, at_counter: Batcher[Deed, None], losses: Losses, cursors: Cursors
+) -> APIRouter:
     """The routes."""
     router = new_router()
     _reading_routes(router, parcels, cursors)
     _branch_route(router, parcels, cursors)
     _counter_routes(router, parcels, counter, at_counter)
+    _loss_route(router, parcels, losses, at_counter)
     return router
 
 
@@ -108,6 +113,15 @@ def _counter_routes(router: APIRouter, parcels: Parcels, counter: Counter, at_co
             assert refusal is not None
             refusal.headers["Retry-After"] = str(error.facts["retry_after_seconds"])
             return refusal
+        return json_answer(ParcelView.of(await parcels.show_changed(parcel_id)))
+
+
+def _loss_route(router: APIRouter, parcels: Parcels, losses: Losses, at_counter: Batcher[Deed, None]) -> None:
+    @router.put("/v1/parcels/{parcel_id}/loss", responses={200: {"model": ParcelView}, 409: {}})
+    async def report_loss(who: Responsible, parcel_id: UUID, body: LossBody) -> Response:
+        """A parcel was lost on its way to a branch or at it: the points go back. A branch says it of its own alone."""
+        branch = None if "supervisor" in who.roles else who.branch or ""
+        await at_counter.submit(partial(losses.report, parcel_id, branch, Actor.of(who, reason=body.reason)))
         return json_answer(ParcelView.of(await parcels.show_changed(parcel_id)))
 
 

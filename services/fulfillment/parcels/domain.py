@@ -39,11 +39,13 @@ class ParcelState(StrEnum):
 
 S = ParcelState
 COURIER_STATES = (S.PREPARING, S.DISPATCHING, S.DISPATCHED, S.FAILED, S.DELIVERED, S.RETURNED, S.LOST, S.CANCELLED)
-PICKUP_STATES = (S.PREPARING, S.IN_TRANSFER, S.READY, S.COLLECTED, S.RETURNED, S.CANCELLED)
+PICKUP_STATES = (S.PREPARING, S.IN_TRANSFER, S.READY, S.COLLECTED, S.RETURNED, S.LOST, S.CANCELLED)
 ENDED_WELL = frozenset({S.DELIVERED, S.COLLECTED})
 ENDED = ENDED_WELL | {S.RETURNED, S.LOST, S.CANCELLED}
 WITH_CARRIER = frozenset({S.DISPATCHED, S.FAILED})
 """With the carrier, and not at their end."""
+OURS = frozenset({S.IN_TRANSFER, S.READY})
+"""In the bank's own hands, and not at their end."""
 
 ARROWS: frozenset[tuple[ParcelState, ParcelState]] = frozenset(
     {
@@ -60,6 +62,8 @@ ARROWS: frozenset[tuple[ParcelState, ParcelState]] = frozenset(
         (S.FAILED, S.LOST),
         (S.PREPARING, S.IN_TRANSFER),  # too late to cancel from here
         (S.IN_TRANSFER, S.READY),
+        (S.IN_TRANSFER, S.LOST),
+        (S.READY, S.LOST),
         (S.READY, S.COLLECTED),
         (S.READY, S.RETURNED),
     }
@@ -88,6 +92,10 @@ class ArrivalNotExpected(DomainError):
 
 class ParcelNotReady(DomainError):
     """The parcel does not lie ready at the branch."""
+
+
+class ParcelNotOurs(DomainError):
+    """The parcel is neither on its way to a branch nor does it lie there."""
 
 
 class PickupCodeWrong(DomainError):

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, StringConstraints
 
 from services.fulfillment.branches.schemas import PlaceView
 from services.fulfillment.parcels.domain import Event, Way
@@ -13,12 +13,19 @@ from services.fulfillment.parcels.words import STATE_WORDS, event_words
 from services.fulfillment.views import RewardView, Strict, TextView
 
 CODE_CHARACTERS_MAX = 64
+REASON_CHARACTERS_MAX = 200
 
 
 class HandoverBody(Strict):
     """The pickup code that the customer shows: spaces and hyphens do not matter."""
 
     code: Annotated[SecretStr, Field(min_length=1, max_length=CODE_CHARACTERS_MAX)]
+
+
+class LossBody(Strict):
+    """Why a parcel is taken for lost: what was looked for, and where."""
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=REASON_CHARACTERS_MAX)]
 
 
 class ContentView(BaseModel):

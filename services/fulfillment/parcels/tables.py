@@ -16,6 +16,8 @@ States of a parcel and their arrows, enforced by a trigger that the migration ma
     in_transfer -> ready        at the branch, with a code
     ready       -> collected    handed over at the counter
     ready       -> returned     not collected in time
+    in_transfer -> lost         on its way to the branch
+    ready       -> lost         at the branch
 """
 
 from sqlalchemy import (
@@ -89,7 +91,8 @@ parcels = Table(
     ),
     CheckConstraint("num_nulls(code_hmac, code_sealed, ready_until) IN (0, 3)", name="code_whole"),
     CheckConstraint(
-        "(ready_until IS NOT NULL) = (way = 'pickup' AND state NOT IN ('preparing', 'in_transfer', 'cancelled'))",
+        "(way = 'pickup' AND state = 'lost') "
+        "OR (ready_until IS NOT NULL) = (way = 'pickup' AND state NOT IN ('preparing', 'in_transfer', 'cancelled'))",
         name="code_once_ready",
     ),
     CheckConstraint("octet_length(code_hmac) = 32", name="code_hmac_whole"),

@@ -34,6 +34,7 @@ STATE_WORDS: Mapping[tuple[Way, ParcelState], Text] = {
     (Way.PICKUP, S.READY): _said("已到网点，可以领取", "已到分行，可以領取", "At the branch, ready to be collected"),
     (Way.PICKUP, S.COLLECTED): _said("已领取", "已領取", "Collected"),
     (Way.PICKUP, S.RETURNED): _said("逾期未领取，已退回", "逾期未領取，已退回", "Not collected in time and sent back"),
+    (Way.PICKUP, S.LOST): _said("已遗失", "已遺失", "Lost by the bank"),
     (Way.PICKUP, S.CANCELLED): _CANCELLED,
 }
 _BY_CARRIER: Mapping[str, Text] = {

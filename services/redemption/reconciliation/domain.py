@@ -80,6 +80,7 @@ TEAMS: Mapping[str, tuple[str, ...]] = {
         "parcel-ready-without-code",
         "parcel-at-unknown-branch",
         "parcel-without-dispatch",
+        "parcel-not-arrived",
         "parcel-not-booked",
         "parcel-not-followed",
         "carrier-contradicts",

@@ -75,6 +75,13 @@ PARCELS_DAMAGE = {
     ],
     "parcel-at-unknown-branch": ["UPDATE parcels SET branch = 'B777' WHERE branch IS NOT NULL"],
     "parcel-without-dispatch": ["DELETE FROM tasks WHERE kind = 'dispatch' AND state = 'ready'"],
+    "parcel-not-arrived": [
+        WITHOUT_TRIGGERS,
+        "UPDATE parcel_events SET state = 'in_transfer' WHERE number = 3 AND parcel_id IN (SELECT id FROM parcels "
+        "WHERE state = 'ready')",
+        "UPDATE parcels SET state = 'in_transfer', code_hmac = NULL, code_sealed = NULL, ready_until = NULL, "
+        "expected_on = current_date - 9 WHERE state = 'ready'",
+    ],
     "parcel-not-booked": [
         WITHOUT_TRIGGERS,
         "UPDATE parcel_events SET state = 'dispatching' WHERE parcel_id = (SELECT id FROM parcels WHERE state = 'preparing')",
