@@ -6,6 +6,7 @@ many rows, so those walks begin with one key at a time.
 
 from services.catalog.campaigns.domain import REWARD_COST_LINE
 from shared.books import Books, Check, Walk
+from shared.tasks.books import REDRIVE_CHECKS
 
 RESERVATIONS = Walk("reservations")
 BATCHES = Walk("stock_batches", first=1, most=500)
@@ -159,4 +160,4 @@ CHECKS = {
     ),
 }
 
-BOOKS = Books(CHECKS)
+BOOKS = Books({**REDRIVE_CHECKS, **CHECKS})

@@ -4,6 +4,7 @@ A check reads the keys from `:low` to `:high` of what it walks along; both sides
 """
 
 from shared.books import Books, Check, Walk
+from shared.tasks.books import REDRIVE_CHECKS
 
 VOUCHERS = Walk("vouchers")
 USES = Walk("uses")
@@ -219,4 +220,4 @@ CHECKS = {
     ),
 }
 
-BOOKS = Books(CHECKS)
+BOOKS = Books({**REDRIVE_CHECKS, **CHECKS})

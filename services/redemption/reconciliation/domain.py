@@ -29,7 +29,13 @@ class KnownBreak(Break):
 
 TEAMS: Mapping[str, tuple[str, ...]] = {
     # Rows that the application cannot change were changed: somebody wrote past it.
-    "security": ("posting-edited", "posting-chain-broken", "timeline-with-a-gap", "fulfillment-without-redemption"),
+    "security": (
+        "posting-edited",
+        "posting-chain-broken",
+        "timeline-with-a-gap",
+        "fulfillment-without-redemption",
+        "redrive-without-two-people",
+    ),
     "points": ("account-drifted", "lot-drifted", "account-and-lots-differ", "lot-and-holds-differ", "limit-drifted"),
     "redemptions": (
         "redemption-and-points-differ",

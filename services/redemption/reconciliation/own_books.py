@@ -5,6 +5,7 @@ A check reads the keys from `:low` to `:high` of what it walks along; both sides
 
 from services.redemption.points.store import POSTING_HASH
 from shared.books import Books, Check, Walk
+from shared.tasks.books import REDRIVE_CHECKS
 
 SIGNED = "CASE WHEN credit_account = account_id THEN points ELSE -points END"
 
@@ -214,4 +215,4 @@ CHECKS = {
     ),
 }
 
-BOOKS = Books(CHECKS)
+BOOKS = Books({**REDRIVE_CHECKS, **CHECKS})

@@ -5,7 +5,13 @@ import pytest
 from services.catalog.books import BOOKS as CATALOG
 from services.fulfillment.books import BOOKS as FULFILLMENT
 from services.redemption.reconciliation.own_books import BOOKS as REDEMPTION
-from tests.integration.reconciliation import damage_to_catalog, damage_to_fulfillment, damage_to_parcels, damage_to_redemption
+from tests.integration.reconciliation import (
+    damage_to_catalog,
+    damage_to_fulfillment,
+    damage_to_parcels,
+    damage_to_redemption,
+    damage_to_tasks,
+)
 from tests.integration.reconciliation.damage import Damage
 from tests.integration.reconciliation.damage_to_redemption import JUST_NOW, LONG_AGO
 from tests.integration.reconciliation.world import World
@@ -18,6 +24,7 @@ DAMAGES = [
     *damage_to_catalog.DAMAGES,
     *damage_to_fulfillment.DAMAGES,
     *damage_to_parcels.DAMAGES,
+    *damage_to_tasks.DAMAGES,
 ]
 
 

@@ -14,7 +14,9 @@ import pytest
 from psycopg import errors as pg
 
 from shared.audit import Audit
+from shared.books import Books
 from shared.tasks.api import task_router
+from shared.tasks.books import REDRIVE_CHECKS
 from tests.support.mechanisms import Mechanisms, audit_entries
 from tests.support.task_steps import add, claim, finish, lose, new_task, park
 from tests.support.tiny_app import client_of, new_app
@@ -283,6 +285,24 @@ async def test_one_person_twice_is_no_approval_for_the_database_either(as_the_se
     assert refused.value.diag.constraint_name == "ck_task_redrives_two_people"
     with pytest.raises(pg.UniqueViolation):
         as_the_service.execute(ASKED)
+
+
+@pytest.mark.proves("G41", "G8")
+async def test_two_people_whom_sql_invents_get_past_the_guard_and_not_past_the_books(
+    mechanisms: Mechanisms, desk: Desk, as_the_service: psycopg.Connection[Any], parked: uuid.UUID
+) -> None:
+    books = Books(REDRIVE_CHECKS)
+    assert (await desk.ask(parked)).status_code == 201
+    assert (await desk.approve(parked)).status_code == 200
+    assert await books.find_breaks(mechanisms.database) == [], "two people at the application"
+    [held] = await claim(mechanisms)
+    assert await finish(mechanisms, held) == {parked}
+    another = await park_one(mechanisms)
+    for statement in (ASKED, AGREED, REDRIVE):
+        as_the_service.execute(f"{statement} WHERE {'task_id' if statement is AGREED else 'id'} = '{another}'")
+    [found] = await books.find_breaks(mechanisms.database)
+    assert (found.kind, found.subject) == ("redrive-without-two-people", f"task:{another}")
+    assert "p-ann" in found.detail and "p-bob" in found.detail
 
 
 @pytest.mark.proves("G41")
