@@ -46,7 +46,7 @@ def errors(logs: list[Any], event: str) -> list[dict[str, Any]]:
 async def test_a_tracking_number_that_is_given_twice_holds_up_that_parcel_alone(depot: Depot) -> None:
     parcels = [(await depot.accept(by_courier()))[1] for _ in range(5)]
     twins = parcels[1:3]
-    depot.outside.courier.transport = Carrier(lambda one: "SAME" if one in twins else f"T{one[-12:]}")
+    depot.outside.courier.transport = Carrier(lambda one: "SAME" if one in twins else f"T{one[-12:]}")  # type: ignore[assignment]
     with capture_logs() as logs:
         await depot.leave()
     states = {parcel: depot.state(parcel) for parcel in parcels}
@@ -56,7 +56,7 @@ async def test_a_tracking_number_that_is_given_twice_holds_up_that_parcel_alone(
     [(state, error)] = depot.rows(TASK, "dispatch", culprit)
     assert (state, error) == ("ready", "the carrier's answer cannot be written down: uq_parcels_tracking")
     assert [line["parcel"] for line in errors(logs, "dispatch_failed")] == [culprit]
-    depot.outside.courier.transport = Carrier(lambda one: f"T{one[-12:]}")
+    depot.outside.courier.transport = Carrier(lambda one: f"T{one[-12:]}")  # type: ignore[assignment]
     await depot.leave()
     assert depot.state(culprit) == "dispatched"
 
@@ -85,7 +85,7 @@ async def test_a_booking_that_cannot_be_made_holds_up_no_other(depot: Depot, mon
 async def test_a_notice_that_cannot_be_written_holds_up_no_other(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
     parcels = [(await depot.accept(by_courier()))[1] for _ in range(3)]
     numbers = {one: f"T{one[-12:]}" for one in parcels}
-    depot.outside.courier.transport = Carrier(numbers.__getitem__)
+    depot.outside.courier.transport = Carrier(numbers.__getitem__)  # type: ignore[assignment]
     told = templates._told
 
     def spoiled(name: str, fact: Any, *others: Any) -> str:
