@@ -1,5 +1,7 @@
 """What a notice is, and where it stands."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +18,14 @@ DAYS, INSTANTS = frozenset({"ready_until"}), frozenset({"at"})
 TEXTS = frozenset({"branch_names", "branch_addresses", "branch_hours"})
 FACTS = DAYS | INSTANTS | TEXTS | {"carrier", "tracking_number", "place", "number"}
 """What a notice may know, so that nothing else is ever written down with it or said in it; texts are in three languages."""
+
+
+_ENTICING = re.compile(r"://|www\.|\d{5}", re.IGNORECASE)
+
+
+def may_be_told(place: str) -> bool:
+    """Whether a place may stand in a message: carriers write it, and a link or a number in it would speak for the bank."""
+    return _ENTICING.search(unicodedata.normalize("NFKC", place)) is None
 
 
 class MessageRefused(Exception):
@@ -36,8 +46,6 @@ class NoticeKind(StrEnum):
     PICKUP_REMINDER = "pickup_reminder"
     PICKUP_EXPIRED = "pickup_expired"
     PARCEL_RETURNED = "parcel_returned"
-    PARCEL_LOST = "parcel_lost"
-    PARCEL_REFUSED = "parcel_refused"
 
 
 class NoticeState(StrEnum):

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fulfillment.metadata import task_tables
-from services.fulfillment.notices.domain import FACTS, NoticeState, NoticeWish
+from services.fulfillment.notices.domain import FACTS, NoticeState, NoticeWish, may_be_told
 from services.fulfillment.notices.tables import notices
 from shared.sets import insert_rows
 from shared.tasks import NewTask, Tasks
@@ -26,7 +27,7 @@ async def request_notices(conn: AsyncConnection, now: datetime, wanted: Sequence
             "parcel_id": wish.parcel_id,
             "customer_id": wish.customer_id,
             "kind": wish.kind.value,
-            "facts": {name: fact for name, fact in wish.facts.items() if name in FACTS and fact is not None},
+            "facts": {name: fact for name, fact in wish.facts.items() if _said(name, fact)},
             "state": NoticeState.PENDING.value,
             "attempts": 0,
             "requested_at": now,
@@ -38,3 +39,7 @@ async def request_notices(conn: AsyncConnection, now: datetime, wanted: Sequence
     tasks = [NewTask(kind=NOTIFYING, ref=row.id, run_at=now, dedupe_key=str(row.id)) for row in fresh]
     if tasks:
         await _TASKS.add(conn, tasks)
+
+
+def _said(name: str, fact: Any) -> bool:
+    return name in FACTS and fact is not None and (name != "place" or may_be_told(fact))
