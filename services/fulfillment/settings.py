@@ -9,6 +9,7 @@ from shared.settings import Key, ServiceSettings
 
 KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
 CarrierCode = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+OurKey = Annotated[SecretStr, Field(min_length=1)]
 SECRETS_OF_A_CARRIER_MAX = 2
 
 
@@ -18,7 +19,7 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="FULFILLMENT_")
 
     catalog_url: str
-    redemption_url: str = "http://127.0.0.1:8102"
+    redemption_url: str
     voucher_keys: dict[KeyId, Key] = Field(min_length=1, repr=False)
     """Keys under which codes are sealed: the first seals, every one opens. JSON: {"key id": "32 bytes in base64"}."""
     voucher_pepper: Key
@@ -38,11 +39,12 @@ class Settings(ServiceSettings):
     reminder_days: int = Field(default=3, ge=0, le=60)
     """How many days before the last one the customer is reminded."""
 
-    courier_url: str = "http://127.0.0.1:8107"
-    courier_key: SecretStr = SecretStr("")
+    courier_url: str
+    courier_key: OurKey
+    """By which the courier knows us. Without a default, as the addresses: a variable that was forgotten stops the start."""
     carrier_secrets: dict[CarrierCode, Annotated[list[Key], Field(min_length=1, max_length=SECRETS_OF_A_CARRIER_MAX)]] = Field(
         default_factory=dict, repr=False
     )
     """The keys by which each carrier signs. JSON: {"carrier": ["32 bytes in base64", "the former, while it changes"]}."""
-    notifications_url: str = "http://127.0.0.1:8106"
-    notifications_key: SecretStr = SecretStr("")
+    notifications_url: str
+    notifications_key: OurKey

@@ -99,7 +99,9 @@ def settings_of(database: TestDatabase, **given: Any) -> Settings:
         "database_url": SecretStr(database.url), "issuer": ISSUER, "audience": AUDIENCE, "jwks_url": "https://identity.test/keys",
         "token_url": "https://identity.test/token", "client_id": "fulfillment", "client_secret": SecretStr("x"),
         "cursor_key": base64.b64encode(bytes(32)).decode(), "pool_size": 6, "catalog_url": "https://catalog.test",
-        "voucher_keys": KEYS, "voucher_pepper": PEPPER,
+        "voucher_keys": KEYS, "voucher_pepper": PEPPER, "redemption_url": "https://redemption.test",
+        "courier_url": "https://courier.test", "courier_key": SecretStr("x"),
+        "notifications_url": "https://notifications.test", "notifications_key": SecretStr("x"),
     }  # fmt: skip
     return Settings(**{**usual, **given})
 

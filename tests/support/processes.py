@@ -31,6 +31,8 @@ SERVICES = ("catalog", "redemption", "fulfillment")
 APPS = tuple(f"{service} app" for service in SERVICES)
 PROGRAMS = (*APPS, "redemption worker", "fulfillment worker")
 LEASE_SECONDS = 1
+NOBODY = "http://127.0.0.1:1"
+"""Where nobody listens."""
 FAILPOINT_CODE = 137
 BORN_SECONDS_MAX = 60.0
 # After a crash the server first syncs every file it has, one by one; a kill -9 leaves them all with the system anyway.
@@ -237,6 +239,7 @@ class Machine:
             "TASK_LEASE_SECONDS": str(LEASE_SECONDS), "LOG_LEVEL": "WARNING", "CATALOG_URL": self.url("catalog"),
             "FULFILLMENT_URL": self.url("fulfillment"), "DATA_KEYS": keys, "LOOKUP_KEY": KEY, "VOUCHER_KEYS": keys,
             "VOUCHER_PEPPER": KEY, "REDEMPTION_URL": self.url("redemption"),
+            "COURIER_URL": NOBODY, "COURIER_KEY": "x", "NOTIFICATIONS_URL": NOBODY, "NOTIFICATIONS_KEY": "x",
         }  # fmt: skip
         return {f"{service.upper()}_{name}": value for name, value in values.items()}
 
