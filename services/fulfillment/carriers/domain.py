@@ -1,7 +1,7 @@
 """What is asked of a carrier, and what a carrier says of a parcel."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -25,21 +25,21 @@ GIVES_BACK = frozenset({EventKind.RETURNED, EventKind.LOST})
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Who takes a parcel in."""
+    """Who takes a parcel in. None of it prints."""
 
-    name: str
-    phone: str
+    name: str = field(repr=False)
+    phone: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a parcel goes."""
+    """Where a parcel goes. None of it prints."""
 
-    province: str
-    city: str
-    district: str
-    street: str
-    postcode: str | None = None
+    province: str = field(repr=False)
+    city: str = field(repr=False)
+    district: str = field(repr=False)
+    street: str = field(repr=False)
+    postcode: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ class NoticeKind(StrEnum):
     PICKUP_REMINDER = "pickup_reminder"
     PICKUP_EXPIRED = "pickup_expired"
     PARCEL_RETURNED = "parcel_returned"
+    PARCEL_LOST = "parcel_lost"
+    PARCEL_REFUSED = "parcel_refused"
 
 
 class NoticeState(StrEnum):
