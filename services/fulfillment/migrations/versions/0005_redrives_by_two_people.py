@@ -64,11 +64,11 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
         sa.Column("asked_by", sa.Text(), nullable=False),
-        sa.Column("asked_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), server_default=sa.text("statement_timestamp()"), nullable=False),
         sa.Column(
             "expires_at",
             sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp() + '24:00:00'::interval"),
+            server_default=sa.text("statement_timestamp() + '24:00:00'::interval"),
             nullable=False,
         ),
         sa.Column("state", sa.Text(), server_default="pending", nullable=False),
