@@ -80,7 +80,7 @@ async def test_it_is_ready_only_with_the_schema_that_it_was_written_for(
     catalog: Catalog, catalog_database: TestDatabase
 ) -> None:
     answer = await catalog.client.get("/readyz")
-    assert (answer.status_code, answer.json()["checks"]) == (200, {"database": True, "schema": True})
+    assert (answer.status_code, answer.json()["checks"]) == (200, {"database": True, "schema": True, "keys": True})
     with psycopg.connect(catalog_database.superuser_url) as conn:
         conn.execute("UPDATE alembic_version SET version_num = '0001'")
     assert (await catalog.client.get("/readyz")).status_code == 503
