@@ -64,16 +64,23 @@ class Reservations:
         for wish in wishes:
             first.setdefault(wish.id, wish)
         async with self._database.transaction() as conn:
-            outcomes = await self._reserve(conn, list(first.values()))
+            outcomes, known = await self._reserve(conn, list(first.values()))
             await failpoint("reserve.before_commit")
         await failpoint("reserve.after_commit")
-        return [_folded(wish, first[wish.id], outcomes[wish.id]) for wish in wishes]
+        return [
+            _replayed(wish, known[wish.id]) if wish.id in known else _folded(wish, first[wish.id], outcomes[wish.id])
+            for wish in wishes
+        ]
 
-    async def _reserve(self, conn: AsyncConnection, wishes: Sequence[Wish]) -> dict[UUID, Outcome]:
+    async def _reserve(
+        self, conn: AsyncConnection, wishes: Sequence[Wish]
+    ) -> tuple[dict[UUID, Outcome], dict[UUID, Mapping[str, Any]]]:
+        """What became of the wishes whose ids are new, and the headers of the others."""
         now = await self._clock.now(conn)
         new = await store.take_headers(conn, now, wishes)
-        known = [wish for wish in wishes if wish.id not in new]
-        outcomes = await _answered_before(conn, known) if known else {}
+        old = [wish.id for wish in wishes if wish.id not in new]
+        known = await store.read_headers(conn, old) if old else {}
+        outcomes: dict[UUID, Outcome] = {}
         fresh = [wish for wish in wishes if wish.id in new]
         if fresh:
             supply = await self._lock_supply(conn, fresh, now)
@@ -81,8 +88,8 @@ class Reservations:
             async with together(conn):
                 await _write_decision(conn, now, decision, supply)
                 await self._audit.record(conn, now, _granted(fresh, decision))
-            outcomes.update({outcome.id: outcome for outcome in decision.outcomes})
-        return outcomes
+            outcomes = {outcome.id: outcome for outcome in decision.outcomes}
+        return outcomes, known
 
     async def _lock_supply(self, conn: AsyncConnection, wishes: Sequence[Wish], now: datetime) -> Supply:
         offers = {line.offer_id for wish in wishes for line in wish.lines}
@@ -162,7 +169,7 @@ class Reservations:
 
 
 def _folded(wish: Wish, first: Wish, outcome: Outcome) -> Outcome:
-    """The second item of a set under one id is a repeat of the first, or a mismatch."""
+    """The second item of a set under one new id is a repeat of the first, or a mismatch."""
     return outcome if wish is first or wish.fingerprint == first.fingerprint else Outcome(wish.id, "mismatch")
 
 
@@ -170,11 +177,6 @@ def _consumption(state: State | None) -> str:
     if state is None:
         return "unknown"
     return State.CONSUMED if state in (State.HELD, State.CONSUMED) else State.RELEASED
-
-
-async def _answered_before(conn: AsyncConnection, wishes: Sequence[Wish]) -> dict[UUID, Outcome]:
-    headers = await store.read_headers(conn, [wish.id for wish in wishes])
-    return {wish.id: _replayed(wish, headers[wish.id]) for wish in wishes}
 
 
 def _replayed(wish: Wish, header: Mapping[str, Any]) -> Outcome:

@@ -356,7 +356,7 @@ DAMAGE = {
 async def test_the_books_name_every_kind_of_damage(catalog: Catalog, catalog_database: TestDatabase) -> None:
     await catalog.open()
     await catalog.put("reservations", [wish()])
-    assert set(DAMAGE) == set(BOOKS.checks)
+    assert set(DAMAGE) == set(BOOKS.checks) - {"redrive-without-two-people"}  # every service's: shown in shared/
     with psycopg.connect(catalog_database.superuser_url, autocommit=True) as conn:
         conn.execute("ALTER TABLE stock_movements DISABLE TRIGGER append_only")
         for table in ("reservation_lines", "reservation_draws"):
