@@ -4,21 +4,26 @@ And what must be true of the books when they are through: one effect a key, the 
 """
 
 import asyncio
+import json
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 from services.catalog.campaigns.domain import offer_id
 from services.catalog.workbooks.writing import write_workbook
+from shared.webhooks import sign
 from tests.recovery.looks import Looks, looking
 from tests.support.catalog import CAMPAIGN, XLSX, batch_row, goods_row, offer_row, reward_row, workbook_cells
 from tests.support.fulfillment import branch, know_merchants
+from tests.support.goods import ADDRESS
+from tests.support.outside import CARRIER, CARRIER_KEY
 from tests.support.processes import Machine
 from tests.support.tokens import Issuer
 
@@ -145,16 +150,63 @@ class Customers:
         order.answer = await persist(send, seconds=seconds)
         return order
 
-    async def order_goods(self, subject: str, *offers: str, key: str) -> str:
-        """One of each, to be picked up at the branch; the redemption's id."""
+    async def order_goods(self, subject: str, *offers: str, key: str, delivery: Mapping[str, str] = AT_BRANCH) -> str:
+        """One of each, to be picked up at the branch unless it is said otherwise; the redemption's id."""
         lines = [{"offer_id": str(offer_id(CAMPAIGN, offer)), "offer_version": 1, "quantity": 1} for offer in offers]
-        body = {"campaign": CAMPAIGN, "lines": lines, "delivery": AT_BRANCH}
+        body = {"campaign": CAMPAIGN, "lines": lines, "delivery": dict(delivery)}
         headers = {**self.issuer.customer(subject), "Idempotency-Key": key}
         path = f"{self.machine.url('redemption')}/v1/redemptions"
         answer = await persist(lambda: self.client.post(path, json=body, headers=headers))
         assert answer.status_code == 201, answer.text
         found: str = answer.json()["id"]
         return found
+
+    async def move_in(self, subject: str) -> dict[str, str]:
+        """The customer has an address; the delivery by courier to it."""
+        address = str(uuid.uuid4())
+        path, headers = f"{self.machine.url('redemption')}/v1/addresses/{address}", self.issuer.customer(subject)
+        put = await persist(lambda: self.client.put(path, json=ADDRESS, headers=headers))
+        assert put.status_code == 204, put.text
+        return {"way": "courier", "address_id": address}
+
+    async def parcel_of(self, redemption_id: str) -> str:
+        """The parcel of a redemption, as soon as fulfillment has packed it."""
+        found = "SELECT id::text FROM parcels WHERE fulfillment_id = %s"
+        await self.until(lambda: bool(self.looks.rows("fulfillment", found, redemption_id)))
+        parcel: str = self.value("fulfillment", found, redemption_id)
+        return parcel
+
+    def hurry(self, kind: str, parcel: str) -> None:
+        """What would be done for a parcel later is due now."""
+        due = "UPDATE tasks SET run_at = now() WHERE kind = %s AND ref = %s AND state = 'ready' AND run_at > now()"
+        self.looks.change("fulfillment", due, kind, parcel)
+
+    async def at_counter(self, parcel: str, deed: str, **body: str) -> httpx.Response:
+        """Somebody at the branch's counter does something with a parcel, until it is answered."""
+        path, headers = (
+            f"{self.machine.url('fulfillment')}/v1/parcels/{parcel}/{deed}",
+            self.issuer.staff("branch", branch="B001"),
+        )
+        return await persist(lambda: self.client.put(path, json=body or None, headers=headers))
+
+    async def pickup_code(self, subject: str, parcel: str) -> str:
+        """The owner looks at the code."""
+        path, headers = f"{self.machine.url('fulfillment')}/v1/parcels/{parcel}/pickup-code", self.issuer.customer(subject)
+        answer = await persist(lambda: self.client.get(path, headers=headers))
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["code"])
+
+    async def carrier_tells(self, parcel: str, kind: str) -> None:
+        """Something happens to a parcel, and the carrier says so until it is heard."""
+        raw = json.dumps(self.machine.roadside.happens(parcel, kind)).encode()
+        path = f"{self.machine.url('fulfillment')}/v1/carriers/{CARRIER}/events"
+
+        async def tell() -> httpx.Response:
+            headers = sign(CARRIER_KEY, "message", datetime.now(UTC), raw)
+            return await self.client.post(path, content=raw, headers={**headers, "Content-Type": "application/json"})
+
+        answer = await persist(tell)
+        assert answer.status_code == 200, answer.text
 
     async def cancel(self, subject: str, redemption_id: str, *, key: str) -> httpx.Response:
         """Ask to cancel under one key, until it is decided."""

@@ -14,6 +14,7 @@ import pytest
 
 from tests.recovery.load import SOLD_OUT, Customers, Order, must_be_once, persist
 from tests.recovery.test_dying_while_cancelling import CANCELLING
+from tests.recovery.test_dying_while_delivering import DELIVERING
 from tests.support.catalog import ACTOR, wish
 from tests.support.processes import FAILPOINT_CODE, Machine
 
@@ -170,6 +171,7 @@ def test_every_failpoint_in_the_code_is_died_at_here() -> None:
     here = {(program.split()[0], name) for round_ in ROUNDS for program, name in round_.deaths}
     here |= {("fulfillment", name) for name in [*AT_TILLS, EXPIRY]} | {("catalog", name) for name in AT_RETURNS}
     here |= {(program.split()[0], name) for deaths in CANCELLING for program, name in deaths}
+    here |= {("fulfillment", name) for name in DELIVERING}
     assert here == set(points_in_code())
 
 

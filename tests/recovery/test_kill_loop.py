@@ -11,9 +11,10 @@ import signal
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
@@ -21,7 +22,7 @@ from services.catalog.books import BOOKS as CATALOG
 from services.fulfillment.books import BOOKS as FULFILLMENT
 from services.redemption.reconciliation.own_books import BOOKS as REDEMPTION
 from shared.database import Database, DatabaseUnavailable, Overloaded
-from tests.recovery.load import LAMP, LAMP_POINTS, PRICE, Customers, Order
+from tests.recovery.load import AT_BRANCH, LAMP, LAMP_POINTS, PRICE, Customers, Order
 from tests.support.processes import LEASE_SECONDS, Machine
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +48,8 @@ class Day:
     uses: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     """Redemptions of goods that were cancelled before they left."""
+    delivered: dict[str, str] = field(default_factory=dict)
+    """Redemptions of goods that reached their customers, with their parcels."""
     blows: Counter[str] = field(default_factory=Counter)
     looks: int = 0
     found: list[object] = field(default_factory=list)
@@ -71,6 +74,35 @@ async def change_their_mind(customers: Customers, day: Day, subject: str) -> Non
         answer = await customers.cancel(subject, lamp, key=str(uuid.uuid4()))
         assert (answer.status_code, answer.json()["state"]) == (200, "cancelled"), answer.text
         day.cancelled.append(lamp)
+
+
+async def take_deliveries(customers: Customers, day: Day, subject: str, *, courier: bool) -> None:
+    """One customer who redeems a lamp and has it brought, or fetches it at the branch, again and again."""
+    delivery = await customers.move_in(subject) if courier else AT_BRANCH
+    while not day.is_over:
+        lamp = await customers.order_goods(subject, LAMP, key=str(uuid.uuid4()), delivery=delivery)
+        parcel = str(await patiently(customers, "SELECT id FROM parcels WHERE fulfillment_id = %s", lamp))
+        left = "UPDATE tasks SET run_at = now() WHERE kind = 'dispatch' AND ref = %s AND state = 'ready' RETURNING 1"
+        await patiently(customers, left, parcel)
+        on_its_way = "SELECT 1 FROM parcels WHERE id = %s AND state IN ('dispatched', 'in_transfer')"
+        await patiently(customers, on_its_way, parcel)
+        if courier:
+            await customers.carrier_tells(parcel, "delivered")
+        else:
+            assert (await customers.at_counter(parcel, "arrival")).json()["state"] == "ready"
+            code = await customers.pickup_code(subject, parcel)
+            assert (await customers.at_counter(parcel, "handover", code=code)).json()["state"] == "collected"
+        day.delivered[lamp] = parcel
+
+
+async def patiently(customers: Customers, query: str, value: str, *, seconds: float = 120.0) -> object:
+    """What fulfillment's database answers as soon as it answers something; it may be away meanwhile."""
+    async with asyncio.timeout(seconds):
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                if found := customers.looks.rows("fulfillment", query, value):
+                    return found[0][0]
+            await asyncio.sleep(0.05)
 
 
 async def strike(machine: Machine, day: Day, chance: random.Random) -> None:
@@ -137,7 +169,13 @@ def damage(customers: Customers, orders: Sequence[Order], subjects: Sequence[str
     return {name: count for name, count in counted.items() if count}
 
 
-async def spend_a_day(machine: Machine, customers: Customers, subjects: Sequence[str], waverers: Sequence[str]) -> Day:
+async def spend_a_day(
+    machine: Machine,
+    customers: Customers,
+    subjects: Sequence[str],
+    waverers: Sequence[str] = (),
+    receivers: Sequence[str] = (),
+) -> Day:
     seed = int(os.environ.get("HUANGOU_SEED", random.SystemRandom().randrange(10**6)))
     print(f"kill loop: HUANGOU_SEED={seed}")
     chance = random.Random(seed)
@@ -150,19 +188,22 @@ async def spend_a_day(machine: Machine, customers: Customers, subjects: Sequence
                 group.create_task(shop(customers, day, subject, random.Random(chance.random())))
             for subject in waverers:
                 group.create_task(change_their_mind(customers, day, subject))
+            for number, subject in enumerate(receivers):
+                group.create_task(take_deliveries(customers, day, subject, courier=number % 2 == 0))
         await customers.all_ended()
-    done = f"{len(day.orders)} orders, {len(day.uses)} uses, {len(day.cancelled)} cancelled"
+    done = f"{len(day.orders)} orders, {len(day.uses)} uses, {len(day.cancelled)} cancelled, {len(day.delivered)} delivered"
     print(f"{done}, {dict(day.blows)}, {day.looks} looks into the books")
     return day
 
 
-@pytest.mark.proves("G18", "G19", "G22", "G27", "G29", "G30", "R6", "X3")
+@pytest.mark.proves("F1", "F2", "G18", "G19", "G22", "G27", "G29", "G30", "R6", "X3")
 async def test_whatever_dies_or_stalls_every_order_happens_once_and_ends_by_itself(
     machine: Machine, customers: Customers
 ) -> None:
     subjects = await customers.arrive(CUSTOMERS, POINTS)
     waverers = await customers.arrive(2, LAMP_POINTS)  # points for one lamp: a refund that got lost would stop them
-    day = await spend_a_day(machine, customers, subjects, waverers)
+    receivers = await customers.arrive(4, POINTS)
+    day = await spend_a_day(machine, customers, subjects, waverers, receivers)
     assert day.found == []
     assert day.looks > 3
     assert len(day.orders) >= CUSTOMERS
@@ -171,6 +212,10 @@ async def test_whatever_dies_or_stalls_every_order_happens_once_and_ends_by_itse
     assert customers.value("fulfillment", "SELECT count(*) FROM uses WHERE request_number = ANY(%s)", day.uses) == len(day.uses)
     assert day.cancelled
     must_be_cancelled(customers, day.cancelled, waverers)
+    assert {machine.roadside.parcels.get(parcel) is not None for parcel in day.delivered.values()} == {True, False}, (
+        "either way"
+    )
+    await must_be_delivered(customers, day.delivered, receivers)
     for order in day.orders[:: max(1, len(day.orders) // 20)]:
         assert order.answer is not None
         again = await customers.repeat(order)
@@ -188,6 +233,28 @@ def must_be_cancelled(customers: Customers, redemptions: Sequence[str], subjects
     assert customers.value("catalog", "SELECT count(*) FROM reservations WHERE id = ANY(%s) AND state <> 'released'", ids) == 0
     sent = "SELECT count(*) FROM fulfillments WHERE id = ANY(%s) AND state <> 'cancelled'"
     assert customers.value("fulfillment", sent, ids) == 0
+
+
+async def must_be_delivered(customers: Customers, delivered: Mapping[str, str], subjects: Sequence[str]) -> None:
+    """Each reached its customer once, was paid for once, left the stock once; redemption and the courier know of just these."""
+    ids = [uuid.UUID(one) for one in delivered]
+    fulfilled = "SELECT count(*) FROM redemptions WHERE id = ANY(%s) AND state = 'fulfilled'"
+    await customers.until(lambda: customers.value("redemption", fulfilled, ids) == len(ids))
+    await customers.all_ended()
+    redeemed = {one: state for subject in subjects for one, (state, _) in customers.redemptions_of(subject).items()}
+    assert redeemed == dict.fromkeys(delivered, "fulfilled")
+    posted = "SELECT count(*), coalesce(sum(abs(points)), 0)::int FROM postings WHERE kind = '{}' AND redemption_id = ANY(%s)"
+    paid = customers.looks.rows("redemption", posted.format("redeemed"), ids)
+    assert paid == [(len(ids), len(ids) * LAMP_POINTS)]
+    assert customers.looks.rows("redemption", posted.format("refunded"), ids) == [(0, 0)]
+    units = "SELECT coalesce(sum(quantity), 0)::int FROM stock_movements WHERE kind = 'consumed' AND reservation_id = ANY(%s)"
+    assert customers.value("catalog", units, ids) == len(ids)
+    parcels = customers.looks.rows(
+        "fulfillment", "SELECT id::text, tracking_number FROM parcels WHERE fulfillment_id = ANY(%s)", ids
+    )
+    assert {parcel for parcel, _ in parcels} == set(delivered.values())
+    booked = {one: known["tracking_number"] for one, known in customers.machine.roadside.parcels.items()}
+    assert {(parcel, booked.get(parcel)) for parcel, _ in parcels} == set(parcels)
 
 
 async def test_control_a_client_with_a_new_key_for_each_attempt_is_seen_to_redeem_twice(

@@ -22,7 +22,9 @@ import psycopg
 
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.processes import tethered
+from tests.support.outside import CARRIER, CARRIER_SECRET
 from tests.support.postgres import TestDatabase, TestServer
+from tests.support.roadside import serve_roadside
 from tests.support.suite import KEY
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
@@ -31,8 +33,6 @@ SERVICES = ("catalog", "redemption", "fulfillment")
 APPS = tuple(f"{service} app" for service in SERVICES)
 PROGRAMS = (*APPS, "redemption worker", "fulfillment worker")
 LEASE_SECONDS = 1
-NOBODY = "http://127.0.0.1:1"
-"""Where nobody listens."""
 FAILPOINT_CODE = 137
 BORN_SECONDS_MAX = 60.0
 # After a crash the server first syncs every file it has, one by one; a kill -9 leaves them all with the system anyway.
@@ -128,13 +128,14 @@ class Program:
 
 
 class Machine:
-    """PostgreSQL, the three APIs, two workers, and somebody who starts again whatever has died."""
+    """PostgreSQL, the three APIs, two workers, a courier and a gateway, and somebody who starts again whatever has died."""
 
     def __init__(self, server: EmbeddedPostgres, databases: dict[str, TestDatabase], nursery: Nursery, issuer: Issuer) -> None:
         self.server, self.databases, self.issuer, self._nursery = server, databases, issuer, nursery
         self._folder = tempfile.TemporaryDirectory(prefix="huangou-machine-")
         self.logs = Path(self._folder.name)
         self._identity = serve_identity(issuer)
+        self.roadside = serve_roadside()
         self._ports = {service: _free_port() for service in SERVICES}
         self.programs = {name: self._program(name, nursery) for name in PROGRAMS}
         self.keeping = True
@@ -163,6 +164,7 @@ class Machine:
         self._hands.shutdown()
         self._identity.shutdown()
         self._identity.server_close()
+        self.roadside.close()
         self._folder.cleanup()
 
     async def ready(self, *names: str, seconds: float = 30.0) -> None:
@@ -239,7 +241,8 @@ class Machine:
             "TASK_LEASE_SECONDS": str(LEASE_SECONDS), "LOG_LEVEL": "WARNING", "CATALOG_URL": self.url("catalog"),
             "FULFILLMENT_URL": self.url("fulfillment"), "DATA_KEYS": keys, "LOOKUP_KEY": KEY, "VOUCHER_KEYS": keys,
             "VOUCHER_PEPPER": KEY, "REDEMPTION_URL": self.url("redemption"),
-            "COURIER_URL": NOBODY, "COURIER_KEY": "x", "NOTIFICATIONS_URL": NOBODY, "NOTIFICATIONS_KEY": "x",
+            "COURIER_URL": self.roadside.url, "COURIER_KEY": "x", "NOTIFICATIONS_URL": self.roadside.url,
+            "NOTIFICATIONS_KEY": "x", "CARRIER_SECRETS": json.dumps({CARRIER: [CARRIER_SECRET]}),
         }  # fmt: skip
         return {f"{service.upper()}_{name}": value for name, value in values.items()}
 
