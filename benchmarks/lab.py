@@ -131,6 +131,9 @@ def copy_databases(suite: Suite) -> str:
         for original, copy in COPIES.items():
             conn.execute(f"DROP DATABASE IF EXISTS {copy}".encode())
             conn.execute(f"CREATE DATABASE {copy} TEMPLATE {original} OWNER {original}_owner".encode())
+    for database in (*SERVICES, *COPIES.values()):  # as autovacuum does in its own time after so much was loaded
+        with psycopg.connect(suite.postgres().url(database), autocommit=True) as conn:
+            conn.execute("VACUUM (ANALYZE)")
     return "databases are copied"
 
 
