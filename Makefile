@@ -4,7 +4,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# The longest files first: two processes share them, and neither should wait for the other at the end.
+# Two processes share the files, each with a server of its own. The longest come first, in the order given, so that neither
+# waits for the other at the end.
+SHARED_OUT := -n 2 --dist loadfile --no-loadscope-reorder
 TESTS := recovery generated concurrency integration contract architecture unit
 COMPOSE := $(shell command -v docker-compose || echo docker compose)
 COMPILE = UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
@@ -44,7 +46,7 @@ setup-dev:
 	@$(PYTHON) deploy/local/setup.py dev
 
 test: setup-dev ## run the tests, within ten minutes
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(foreach folder,$(TESTS),$(wildcard tests/$(folder)))
+	@$(BIN)/python -m pytest $(SHARED_OUT) $(foreach folder,$(TESTS),$(wildcard tests/$(folder)))
 
 journeys: setup-dev ## play journeys and the README's tour on the running suite
 	@$(BIN)/python -m pytest tests/journeys
@@ -70,7 +72,7 @@ bench-quick: setup-dev ## the same with five seconds a side
 
 pgbouncer-test: setup-dev ## run the integration tests through PgBouncer in transaction mode, where it is installed
 	@if PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer > /dev/null; then \
-		HUANGOU_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(foreach folder,$(POOLED),$(wildcard tests/integration/$(folder))); \
+		HUANGOU_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(SHARED_OUT) $(foreach folder,$(POOLED),$(wildcard tests/integration/$(folder))); \
 	else echo "PgBouncer is not installed here (Debian: apt install pgbouncer), so the tests through it are skipped."; fi
 
 alerts: setup-dev ## ask promtool whether the alerts are well written and mean what the tests take them for, where it is installed

@@ -14,6 +14,7 @@ from pathlib import Path
 from deploy.local.failure import CannotStart
 
 FREE_BYTES_MIN = 512 * 1024 * 1024
+MEMORY, MEMORY_BYTES_MIN = Path("/dev/shm"), 4 * 1024**3  # noqa: S108 - the folder is made as the others, with a name of its own
 POINTER = "postgres-is-in"
 TEMPORARY_SECONDS_MIN = 60  # younger ones may not be locked yet
 
@@ -77,9 +78,14 @@ def home_of(state: Path) -> Path:
     return make_folder(home, 0o711)  # root's own, which the lesser user may only pass through, to its data
 
 
-def temporary_home() -> Path:
-    """A new folder for a server that is thrown away; sweeps those whose owner is dead."""
+def temporary_home(*, in_memory: bool = False) -> Path:
+    """A new folder for a server that is thrown away, in memory where it is asked for and there is enough.
+
+    Sweeps those whose owner is dead.
+    """
     parent = system_state() if os.geteuid() == 0 else Path(tempfile.gettempdir())
+    if in_memory and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
+        parent = MEMORY
     for left in parent.glob("huangou-temporary-*"):
         with contextlib.suppress(OSError, CannotStart):
             found = left.stat()

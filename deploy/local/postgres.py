@@ -40,6 +40,8 @@ SETTINGS = {
 # there is one, instead of a call for each of some ten thousand files.
 QUICK_RECOVERY = {"recovery_init_sync_method": "syncfs"} if sys.platform == "linux" else {}
 WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off"}
+# Of a server that is killed nothing stays in the system's shared memory: what it shared goes with its folder.
+TIDY = {"dynamic_shared_memory_type": "mmap"}
 
 
 class EmbeddedPostgres:
@@ -64,8 +66,12 @@ class EmbeddedPostgres:
 
     @classmethod
     def temporary(cls, *, fsync: bool = False, settings: dict[str, str] | None = None) -> Self:
-        """A server for tests on a free port; its data is removed when it stops, or by the next one if it could not."""
-        server = cls(temporary_home(), password=secrets.token_urlsafe(18), fsync=fsync, settings=settings)
+        """A server for tests on a free port; its data is removed when it stops, or by the next one if it could not.
+
+        What need not survive a power cut may as well lie in memory: a test's own database is then made in half the time.
+        """
+        home = temporary_home(in_memory=not fsync)
+        server = cls(home, password=secrets.token_urlsafe(18), fsync=fsync, settings=TIDY | (settings or {}))
         server._throw_away = True
         return server
 

@@ -137,7 +137,7 @@ async def codes_of(world: World) -> dict[str, str]:
     """The codes of the owner's vouchers, and of a parcel that waits for them."""
     headers = world.issuer.customer(world.owner)
     listed = await world.suite.tills.get("/v1/vouchers", headers=headers, params={"limit": 100})
-    found = {}
+    found = {"code of the world": world.code}  # other tests redeem for the owner too: theirs may fill the page
     for number, voucher in enumerate(listed.json()["items"]):
         answer = await world.suite.tills.get(f"/v1/vouchers/{voucher['id']}/code", headers=headers)
         if answer.status_code == 200:  # of a used one it is shown no more
@@ -154,7 +154,7 @@ def kind_of(canary: str) -> str:
 @pytest.mark.proves("G48", "X6")
 async def test_whatever_is_done_to_a_customer_leaves_no_trace_of_who_they_are_or_of_their_codes(world: World) -> None:
     codes = await codes_of(world)
-    assert len(codes) > 50 and world.code in codes.values()
+    assert len(codes) > 50
     walk, canaries = Walk(world), {"name": OWNER_NAME, "phone": OWNER_PHONE, "street": STREET, **codes}
     with listening(*(world.app(service) for service in SERVICES)) as ears:
         await send_a_parcel(world)

@@ -27,7 +27,8 @@ EXAMPLES_MAX = 200 if SOAK else 4
 @contextlib.asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[str]:
     """The application behind a real socket, in this event loop, where its database pool lives; its address."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    # A socket made from its descriptor knows that it speaks TCP, and only then asyncio sends small answers without waiting.
+    listening = socket.socket(fileno=socket.create_server(("127.0.0.1", 0)).detach())
     config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -16,7 +16,7 @@ from tests.journeys.machines import Machine
 
 pytestmark = pytest.mark.anyio
 
-COFFEE, WHO, AGENT = "O001", "customer-00003", "agent-1"
+COFFEE, WHO, AGENT = "O001", "customer-00007", "agent-1"
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ async def running_suite(
         if check:
             network.faults.clear()
             await suite.drain()
-            assert await suite.breaks() == []
+            assert not (found := await suite.breaks()), found
 
 
 def _client(app: FastAPI) -> httpx.AsyncClient:

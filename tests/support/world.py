@@ -119,10 +119,16 @@ class World:
         with psycopg.connect(self._databases[service].superuser_url, autocommit=True) as conn:
             conn.execute("INSERT INTO tasks (id, kind, state, run_at) VALUES (%s, 'of-a-test', 'parked', now())", [task_id])
             if asked_by is not None:
+                redrive_id = str(uuid.uuid4())
                 conn.execute(
-                    "INSERT INTO task_redrives (id, task_id, reason, fingerprint, asked_by) SELECT gen_random_uuid(), id,"
+                    "INSERT INTO task_redrives (id, task_id, reason, fingerprint, asked_by) SELECT %s, id,"
                     " 'a test', task_fingerprint(kind, ref, payload, token), %s FROM tasks WHERE id = %s",
-                    [asked_by, task_id],
+                    [redrive_id, asked_by, task_id],
+                )
+                conn.execute(
+                    "INSERT INTO audit_entries (at, actor, channel, action, subject, reason, after) VALUES"
+                    " (now(), %s, 'a test', 'task.redrive_asked', %s, '', jsonb_build_object('redrive', %s::text))",
+                    [f"staff:{asked_by}", f"task:{task_id}", redrive_id],
                 )
         return task_id
 

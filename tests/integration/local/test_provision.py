@@ -71,13 +71,13 @@ def test_the_service_role_owns_nothing_and_sees_only_what_is_granted(provisioned
                 service.execute(statement)
 
 
-def test_timeouts_stand_on_the_service_role(provisioned: EmbeddedPostgres) -> None:
+def test_what_statements_may_take_stands_on_the_service_role(provisioned: EmbeddedPostgres) -> None:
     with connect(provisioned, "redemption", "service", "redemption") as conn:
         shown = [
             conn.execute(f"SHOW {name}").fetchone()[0]  # type: ignore[index]
-            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "timezone")
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "jit", "timezone")
         ]
-    assert shown == ["5s", "2s", "15s", "UTC"]
+    assert shown == ["5s", "2s", "15s", "off", "UTC"]
 
 
 def test_a_copy_of_a_database_is_closed_to_others_as_well(provisioned: EmbeddedPostgres) -> None:

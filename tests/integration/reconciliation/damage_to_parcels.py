@@ -46,7 +46,10 @@ DAMAGES = [
         "a fulfillment said to be on its way whose parcel came back",
         "fulfillment",
         "UPDATE fulfillments SET state = 'under_way' WHERE id = '{came_back}'",
-        found={"fulfillment-and-parcels-differ": "fulfillment:{came_back}"},
+        found={
+            "fulfillment-and-parcels-differ": "fulfillment:{came_back}",
+            "redemption-and-fulfillment-differ": "{came_back}",
+        },
     ),
     damage(
         "a cancelled fulfillment said to be completed",
@@ -100,6 +103,30 @@ DAMAGES = [
         "fulfillment",
         "DELETE FROM tasks WHERE ref = '{prepared_parcel}'",
         found={"parcel-without-dispatch": "parcel:{prepared_parcel}"},
+    ),
+    damage(
+        "a parcel that left for its branch nine days ago and did not arrive",
+        "fulfillment",
+        "UPDATE parcel_events SET state = 'in_transfer' WHERE number = 3 AND parcel_id = '{ready_parcel}'",
+        "UPDATE parcels SET state = 'in_transfer', code_hmac = NULL, code_sealed = NULL, ready_until = NULL, "
+        "expected_on = current_date - 9 WHERE id = '{ready_parcel}'",
+        found={"parcel-not-arrived": "parcel:{ready_parcel}"},
+    ),
+    damage(
+        "a parcel that its carrier has not taken for a day",
+        "fulfillment",
+        "UPDATE parcel_events SET state = 'dispatching' WHERE parcel_id = '{prepared_parcel}'",
+        "UPDATE parcels SET state = 'dispatching', state_at = state_at - interval '25 hours' WHERE id = '{prepared_parcel}'",
+        found={"parcel-not-booked": "parcel:{prepared_parcel}"},
+    ),
+    damage(
+        "a parcel that came back, and after that its carrier told that it was lost",
+        "fulfillment",
+        "INSERT INTO parcel_events (parcel_id, number, kind, state, at, recorded_at, actor, facts, sequence) "
+        "SELECT id, version + 1, 'lost', state, now(), now(), 'x', '{{}}', carrier_sequence + 1 "
+        "FROM parcels WHERE id = '{returned_parcel}'",
+        "UPDATE parcels SET version = version + 1 WHERE id = '{returned_parcel}'",
+        found={"carrier-contradicts": "parcel:{returned_parcel}"},
     ),
     damage(
         "the task that asks a carrier deleted",
