@@ -153,7 +153,7 @@ async def _(street: Street) -> None:
 
 @cell("reserve", "poison")
 async def _(street: Street) -> None:
-    street.catalog.faults[RESERVE] = ["refused"] * 2
+    street.catalog.faults[RESERVE] = ["refused"] * 20  # as often as it may be asked before the deadline
     assert (await street.redeem()).status_code == 202
     street.time_passes()
     await street.work()

@@ -17,7 +17,7 @@ from tests.support.tokens import Issuer
 
 pytestmark = pytest.mark.anyio
 
-CUSTOMERS, EACH = 24, 6
+CUSTOMERS, EACH = 24, 12
 SCARCE = 30
 SETTLE_SECONDS = 0.1
 
