@@ -44,6 +44,28 @@ def test_a_parcel_arrives_at_the_branch_and_is_handed_over_for_its_code(window: 
     assert shop.parcel_of(customer.subject, made["id"], "collected")
 
 
+@pytest.mark.proves("A3", "F2")
+def test_a_parcel_that_is_lost_at_the_branch_is_reported_and_the_customer_gets_the_points_back(
+    window: Window, shop: Shop
+) -> None:
+    customer = shop.somebody()
+    made = shop.redeem(customer.subject, "pickup")
+    parcel = shop.parcel_of(customer.subject, made["id"], "in_transfer")
+    window.speak("zh_hant")
+    window.sign_in("branch-1")
+    window.page.goto(f"{window.console}/pickups?state=in_transfer")
+    row = window.page.locator("tr", has_text=parcel["id"].replace("-", "")[-8:].upper())
+    row.get_by_role("link", name=window.t("loss.open")).click()
+    dialog = window.page.get_by_role("dialog")
+    dialog.get_by_label(window.t("reason")).fill("車上和櫃內都找過")
+    window.picture("reporting-a-loss")
+    dialog.get_by_role("button", name=window.t("loss.button")).click()
+    expect(dialog.get_by_role("status")).to_have_text(window.t("loss.done.title"))
+    dialog.get_by_role("link").click()
+    expect(row).to_have_count(0)
+    assert shop.parcel_of(customer.subject, made["id"], "lost")
+
+
 def park_a_task(machine: Machine, redemption_id: str) -> None:
     """Set the watch over a redemption aside, as five crashes would."""
     with psycopg.connect(machine.suite.database_url("redemption", "owner"), autocommit=True) as conn:

@@ -124,6 +124,7 @@ class Answers:
             self.set("fulfillment", "GET", f"/v1/branches/B001/pickups?{state}", shown)
         self.set("fulfillment", "PUT", f"/v1/parcels/{READY}/arrival", ready)
         self.set("fulfillment", "PUT", f"/v1/parcels/{READY}/handover", {**ready, "state": "collected"})
+        self.set("fulfillment", "PUT", f"/v1/parcels/{READY}/loss", {**ready, "state": "lost"})
 
     def _wallet(self, base: str) -> None:
         self.set("fulfillment", "GET", f"{base}/vouchers", {"items": [{

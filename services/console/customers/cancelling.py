@@ -54,7 +54,7 @@ def cancelling_router() -> APIRouter:
         key, reason = _key_of(visit), visit.form.get("reason", "")[:REASON_CHARACTERS_MAX]
         if not reason:
             found = await redemption.redemption(redemption_id)
-            return _form(visit, customer_id, found, key=key, status=422, problem="tasks.reason.missing")
+            return _form(visit, customer_id, found, key=key, status=422, problem="reason.missing")
         try:
             status, found = await redemption.cancel(redemption_id, reason, key)
         except ServiceRefused as refusal:

@@ -37,3 +37,7 @@ class Fulfillment:
     async def hand_over(self, parcel_id: UUID, code: str) -> Any:
         """The customer showed this code; again it is the same."""
         return await self._voice.put(f"/v1/parcels/{parcel_id}/handover", {"code": code})
+
+    async def report_loss(self, parcel_id: UUID, reason: str) -> Any:
+        """The parcel was lost on its way to the branch or at it; again it is the same."""
+        return await self._voice.put(f"/v1/parcels/{parcel_id}/loss", {"reason": reason})

@@ -1,4 +1,7 @@
-"""The counter of my branch: parcels that arrive, wait and were handed over; a code is checked before one goes out."""
+"""The counter of my branch: parcels that arrive, wait and were handed over; a code is checked before one goes out.
+
+What cannot be found any more is reported as lost: its customer gets the points back.
+"""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -14,6 +17,7 @@ from services.console.words.book import say
 
 STATES = ("in_transfer", "ready", "collected")
 CODE_CHARACTERS_MAX = 64
+REASON_CHARACTERS_MAX = 200
 RETRY_SECONDS = 60
 Counter = Annotated[Visit, enter(*HANDING_OVER)]
 
@@ -62,7 +66,31 @@ def pickup_router() -> APIRouter:
             return _handover(visit, parcel_id, status=503, problem=problem)
         return show(visit, "pickups/handed_over.html", parcel=short(parcel_id))
 
+    _losing_routes(router)
     return router
+
+
+def _losing_routes(router: APIRouter) -> None:
+    @router.get("/pickups/{parcel_id}/loss")
+    async def ask_before(visit: Counter, parcel_id: UUID) -> Response:
+        """What follows from it, and the form."""
+        return _loss(visit, parcel_id)
+
+    @router.post("/pickups/{parcel_id}/loss")
+    async def report_loss(visit: Counter, parcel_id: UUID) -> Response:
+        """Put on record that it is lost. When nobody answers, the same form can be sent again: it is lost once."""
+        reason = visit.form.get("reason", "").strip()[:REASON_CHARACTERS_MAX]
+        if not reason:
+            return _loss(visit, parcel_id, status=422, problem=say(visit.language, "reason.missing"))
+        try:
+            await fulfillment_of(visit).report_loss(parcel_id, reason)
+        except ServiceRefused as refusal:
+            problem = refusal.sentence or say(visit.language, "problem.refused")
+            return _loss(visit, parcel_id, reason=reason, status=refusal.status, problem=problem)
+        except ServiceSilent as silence:
+            problem = say(visit.language, "silent.unknown" if silence.sent else "silent.nothing_done")
+            return _loss(visit, parcel_id, reason=reason, status=503, problem=problem)
+        return show(visit, "pickups/lost.html", parcel=short(parcel_id))
 
 
 def _short(parcel_id: str) -> str:
@@ -80,3 +108,8 @@ def _words_for(visit: Visit, refusal: ServiceRefused) -> str:
 def _handover(visit: Visit, parcel_id: UUID, *, status: int = 200, problem: str | None = None) -> Response:
     action = f"/pickups/{parcel_id}/handover"
     return show(visit, "pickups/handover.html", status=status, parcel=short(parcel_id), action=action, problem=problem)
+
+
+def _loss(visit: Visit, parcel_id: UUID, *, reason: str = "", status: int = 200, problem: str | None = None) -> Response:
+    values = {"parcel": short(parcel_id), "action": f"/pickups/{parcel_id}/loss", "reason": reason, "problem": problem}
+    return show(visit, "pickups/loss.html", status=status, most=REASON_CHARACTERS_MAX, **values)

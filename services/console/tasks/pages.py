@@ -45,7 +45,7 @@ def task_router() -> APIRouter:
         """Ask for it, with a reason that the second person reads."""
         reason = visit.form.get("reason", "")[:REASON_CHARACTERS_MAX]
         if not reason:
-            return await _page(visit, problem=say(visit.language, "tasks.reason.missing"), status=422)
+            return await _page(visit, problem=say(visit.language, "reason.missing"), status=422)
         try:
             await tasks_of(visit, _known(service)).ask_redrive(task_id, reason)
         except ServiceRefused as refusal:

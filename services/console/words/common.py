@@ -52,6 +52,7 @@ WORDS = {
     "age.moment": ("不到 1 分钟", "不到 1 分鐘", "less than a minute"),
     "back": ("返回", "返回", "Back"),
     "reason": ("原因", "原因", "Reason"),
+    "reason.missing": ("请写明原因。", "請寫明原因。", "Please give a reason."),
     "more": ("更多", "更多", "More"),
     "none": ("无", "無", "None"),
     "service.catalog": ("目录", "目錄", "catalog"),

@@ -208,5 +208,4 @@ WORDS = {
         "沒有發出的禮品已取消，{points} 積分已退還；其餘照常進行。",
         "What had not gone out is cancelled, and {points} points were given back; the rest goes on.",
     ),
-    "tasks.reason.missing": ("请写明原因。", "請寫明原因。", "Please give a reason."),
 }

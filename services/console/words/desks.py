@@ -52,6 +52,22 @@ WORDS = {
         "錯誤次數過多。請等待 {seconds} 秒後再試，其間請勿交付。",
         "Too many wrong codes. Wait {seconds} seconds, and keep the parcel until then.",
     ),
+    "loss.open": ("找不到", "找不到", "Not to be found"),
+    "loss.title": ("包裹 {parcel} 找不到", "包裹 {parcel} 找不到", "Parcel {parcel} is not to be found"),
+    "loss.say": (
+        "登记遗失后，客户立即收回积分并收到通知；包裹此后不能再交付。",
+        "登記遺失後，客戶立即收回積分並收到通知；包裹此後不能再交付。",
+        "Once it is reported as lost, the customer is told and gets the points back. It can no longer be handed over.",
+    ),
+    "loss.reason.hint": ("在哪里找过，问过谁？", "在哪裡找過，問過誰？", "Where did you look, and whom did you ask?"),
+    "loss.button": ("登记遗失", "登記遺失", "Report as lost"),
+    "loss.keep": ("再找找", "再找找", "Keep looking"),
+    "loss.done.title": ("已登记遗失", "已登記遺失", "Reported as lost"),
+    "loss.done": (
+        "包裹 {parcel} 已登记遗失，积分退回客户。",
+        "包裹 {parcel} 已登記遺失，積分退回客戶。",
+        "Parcel {parcel} is on record as lost, and its points go back to the customer.",
+    ),
     "tasks.title": ("搁置任务", "擱置任務", "Parked tasks"),
     "tasks.about": (
         "多次失败的任务搁置在此。重试需两人：一人申请，另一人批准。",

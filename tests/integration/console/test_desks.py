@@ -12,6 +12,7 @@ pytestmark = pytest.mark.anyio
 EN = {"Accept-Language": "en"}
 HANDOVER = f"/pickups/{READY}/handover"
 CALL = f"/v1/parcels/{READY}/handover"
+LOSS, LOST = f"/pickups/{READY}/loss", f"/v1/parcels/{READY}/loss"
 SHORT = READY[-8:].upper()
 
 
@@ -77,6 +78,33 @@ async def test_when_fulfillment_is_silent_nobody_is_told_to_hand_anything_over(a
     assert "Hand it over now" not in answer.text
     page = await at.browser.get("/pickups?state=ready", **EN)
     assert 'hx-trigger="every 3s"' in page.text
+
+
+@pytest.mark.proves("A3", "F2")
+@pytest.mark.parametrize("state", ["in_transfer", "ready"])
+async def test_a_parcel_that_is_not_to_be_found_is_reported_as_lost_with_a_reason(at: Desk, state: str) -> None:
+    await at.browser.sign_in("branch-1")
+    assert f'{LOSS}"' in (await at.browser.get(f"/pickups?state={state}", **EN)).text
+    form = (await at.browser.get(LOSS, **EN)).text
+    assert "gets the points back" in form
+    missing = await at.browser.post(LOSS, {"reason": "  "}, **EN)
+    assert (missing.status_code, "Please give a reason." in missing.text) == (422, True)
+    assert at.street.asked("PUT", LOST) == []
+    answer = await at.browser.post(LOSS, {"reason": " looked in both rooms "}, **EN)
+    assert f"Parcel {SHORT} is on record as lost" in answer.text
+    [call] = at.street.asked("PUT", LOST)
+    assert json.loads(call.content) == {"reason": "looked in both rooms"}
+
+
+async def test_what_was_handed_over_meanwhile_is_not_lost_and_the_reason_stays_in_the_form(at: Desk) -> None:
+    at.street.answers.refuse("fulfillment", "PUT", LOST, 409, "parcel-not-here", "It was handed over.")
+    await at.browser.sign_in("branch-1")
+    answer = await at.browser.post(LOSS, {"reason": "looked in both rooms"}, **EN)
+    assert answer.status_code == 409
+    assert "It was handed over." in answer.text and 'value="looked in both rooms"' in answer.text
+    at.street.down.add("fulfillment")
+    answer = await at.browser.post(LOSS, {"reason": "looked in both rooms"}, **EN)
+    assert (answer.status_code, "Nothing was changed" in answer.text) == (503, True)
 
 
 def redrive(by: str) -> dict[str, object]:

@@ -21,13 +21,14 @@ PAGES = {
     "/": None, "/customers": "agent supervisor branch", f"/customers/{CUSTOMER}": "agent supervisor branch",
     f"/customers/{CUSTOMER}/parts/points": "agent supervisor branch", REDEMPTION: "agent supervisor branch",
     f"{REDEMPTION}/cancellation": "agent supervisor", f"{REDEMPTION}/cancellation/outcome": "agent supervisor",
-    "/pickups": "branch", f"/pickups/{READY}/handover": "branch", "/tasks": "supervisor administrator",
+    "/pickups": "branch", f"/pickups/{READY}/handover": "branch",
+    f"/pickups/{READY}/loss": "branch", "/tasks": "supervisor administrator",
     "/breaks": "auditor supervisor administrator",
 }  # fmt: skip
 FORMS = {
     "/customers": "agent supervisor branch", f"/customers/{CUSTOMER}/unmasking": "agent supervisor branch",
     f"{REDEMPTION}/cancellation": "agent supervisor", f"/pickups/{READY}/arrival": "branch",
-    f"/pickups/{READY}/handover": "branch",
+    f"/pickups/{READY}/handover": "branch", f"/pickups/{READY}/loss": "branch",
     f"/tasks/fulfillment/{TASK}/redrive": "supervisor administrator",
     f"/tasks/fulfillment/{TASK}/redrive/approval": "supervisor administrator", "/sign-out": None,
 }  # fmt: skip

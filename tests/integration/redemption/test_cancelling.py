@@ -192,6 +192,18 @@ async def test_an_agent_cancels_with_a_reason_that_stands_in_the_timeline_and_on
     assert refund == [("staff:person-of-agent-7", "the caller wants another one")]
 
 
+@pytest.mark.proves("A1")
+async def test_staff_who_are_shown_a_redemption_because_there_is_nothing_to_cancel_any_more_are_on_record(
+    shop: Shop, ledger: TestDatabase
+) -> None:
+    lamp, agent = await shop.order(), shop.suite.issuer.staff("agent", subject="agent-7")
+    assert (await shop.cancel(lamp)).status_code == 200
+    looks = "SELECT actor, after ->> 'what' FROM audit_entries WHERE action = 'customer.looked_up'"
+    assert rows(ledger, looks) == [], "customers see their own"
+    assert (await shop.cancel(lamp, "the caller asked", who=agent)).json()["state"] == "cancelled"
+    assert rows(ledger, looks) == [("staff:person-of-agent-7", f"redemption:{lamp}")]
+
+
 @pytest.mark.proves("R8", "X3")
 async def test_the_customer_reads_that_staff_cancelled_and_neither_who_nor_their_words(shop: Shop) -> None:
     lamp, agent = await shop.order(), shop.suite.issuer.staff("agent", subject="agent-7")

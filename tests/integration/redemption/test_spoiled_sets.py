@@ -162,6 +162,25 @@ async def test_a_drifted_limit_holds_back_no_points(shop: Shop, ledger: TestData
     await shop.suite.drain()
 
 
+@pytest.mark.proves("K2")
+async def test_a_drifted_limit_does_not_hold_up_who_cancels_before_the_pivot(
+    shop: Shop, ledger: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redeeming, "ANSWER_SECONDS", 0.0)
+    await shop.redeem(delivery=shop.by_courier())  # the offer is known from here on
+    await shop.suite.drain()
+    before = await shop.balance()
+    shop.suite.network.faults["catalog.test"] = "down"
+    accepted = await shop.redeem(delivery=shop.by_courier())
+    assert (accepted.status_code, accepted.json()["state"]) == (202, "accepted")
+    execute(ledger.superuser_url, "UPDATE limit_counters SET taken = 0")
+    assert (await shop.cancel(accepted.json()["id"])).json()["state"] == "cancelled"
+    assert await shop.balance() == before
+    execute(ledger.superuser_url, "UPDATE limit_counters SET taken = 1")
+    shop.suite.network.faults.clear()
+    await mended(shop.suite, ledger)
+
+
 class Picky(httpx.AsyncBaseTransport):
     """A neighbour that refuses a whole call for one redemption in it, as one of another release may."""
 

@@ -164,6 +164,8 @@ async def ask(parts: Parts, conn: AsyncConnection, command: Cancel) -> Answer | 
     if redemption is None:
         raise NotFound
     await require_owner(conn, command.who, redemption.customer_id)
+    # Every answer shows the redemption, also where there is nothing left to cancel.
+    await parts.audit.look(conn, parts.clock, command.who, redemption.customer_id, f"redemption:{redemption.id}")
     if record is not None:
         return await _stands(parts, conn, command, redemption, record)
     outcome = await _decide(parts, conn, command, redemption)
