@@ -15,6 +15,7 @@ from deploy.local.tokens import PLAIN, obtain_token
 
 TOKEN_GOOD_SECONDS = 240.0
 ANSWER_SECONDS_MAX = 60.0
+RECONCILE_SECONDS_MAX = 3600.0
 CONNECTIONS_MAX = 100
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 OPERATIONS, FEEDS = "operations", "bank-feeds"
@@ -124,6 +125,8 @@ class Speaker:
         return found
 
     async def reconcile(self) -> dict[str, Any]:
-        """Compare the books of the three services: counts, and the breaks."""
-        found: dict[str, Any] = (await self.call("GET", "redemption", "/internal/v1/reconciliation", who=OPERATIONS)).json()
+        """Compare the books of the three services: counts, and the breaks. Large books take minutes."""
+        path = "/internal/v1/reconciliation"
+        answer = await self.call("GET", "redemption", path, who=OPERATIONS, timeout=RECONCILE_SECONDS_MAX)
+        found: dict[str, Any] = answer.json()
         return found

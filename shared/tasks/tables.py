@@ -29,6 +29,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 PAYLOAD_BYTES_MAX = 8192
+SUSPECT_FROM_CLAIMS = 2
+"""A task that was taken so often and never returned may be what kills its process."""
 REASON_CHARACTERS_MAX = 500
 APPROVAL_HOURS = 24
 
@@ -132,6 +134,13 @@ def define_tasks(metadata: MetaData) -> TaskTables:
             postgresql_where=text("state = 'ready'"),
         ),
         Index("ix_tasks_due", "kind", "run_at", postgresql_where=text("state = 'ready'")),
+        # The few that may kill their process are found among however many wait.
+        Index(
+            "ix_tasks_suspect",
+            "kind",
+            "run_at",
+            postgresql_where=text(f"state = 'ready' AND claims_unreturned >= {SUSPECT_FROM_CLAIMS}"),
+        ),
         Index("ix_tasks_ref", "ref", postgresql_where=text("state <> 'done'")),
         Index("ix_tasks_done", "changed_at", postgresql_where=text("state = 'done'")),
         postgresql_with={"fillfactor": "70"},
