@@ -70,7 +70,7 @@ async def test_a_report_and_a_change_of_the_same_parcel_do_not_wait_for_each_oth
         _, arrived = await asyncio.gather(round_of(depot, "report"), depot.arrive(parcel))
     assert arrived.status_code == 200
     assert thrown_out == []
-    assert depot.rows("SELECT failures, last_error FROM tasks WHERE kind = 'report'") == [(0, None)]
+    assert set(depot.rows("SELECT failures, last_error FROM tasks WHERE kind = 'report'")) == {(0, None)}
     await depot.leave()
     assert depot.redemption.versions == {redemption: 3}
 
