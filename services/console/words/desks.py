@@ -55,8 +55,8 @@ WORDS = {
     "loss.open": ("找不到", "找不到", "Not to be found"),
     "loss.title": ("包裹 {parcel} 找不到", "包裹 {parcel} 找不到", "Parcel {parcel} is not to be found"),
     "loss.say": (
-        "登记遗失后，客户立即收回积分并收到通知；包裹此后不能再交付。",
-        "登記遺失後，客戶立即收回積分並收到通知；包裹此後不能再交付。",
+        "登记遗失后，积分退回客户并通知客户；包裹此后不能再交付。",
+        "登記遺失後，積分退回客戶並通知客戶；包裹此後不能再交付。",
         "Once it is reported as lost, the customer is told and gets the points back. It can no longer be handed over.",
     ),
     "loss.reason.hint": ("在哪里找过，问过谁？", "在哪裡找過，問過誰？", "Where did you look, and whom did you ask?"),
