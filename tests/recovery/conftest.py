@@ -23,7 +23,16 @@ async def campaign(machine: Machine, anyio_backend: str) -> None:
     machine.checkpoint()
 
 
+@pytest.fixture(scope="module")
+async def awake(machine: Machine, campaign: None) -> AsyncIterator[None]:
+    """Between these modules its programs rest, or their polling would take half a core from all tests that follow."""
+    machine.start()
+    await machine.ready(*APPS)
+    yield
+    await machine.stop()
+
+
 @pytest.fixture
-async def customers(machine: Machine, campaign: None) -> AsyncIterator[Customers]:
+async def customers(machine: Machine, awake: None) -> AsyncIterator[Customers]:
     async with machine.kept(), outside(machine) as customers:
         yield customers

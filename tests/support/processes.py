@@ -152,9 +152,17 @@ class Machine:
         return path.read_text(errors="replace")[-3000:] if path.exists() else ""
 
     def start(self) -> None:
-        """Start every program."""
+        """Start every program that does not run."""
         for program in self.programs.values():
-            program.start()
+            if not program.pid or program.has_ended:
+                program.start()
+
+    async def stop(self) -> None:
+        """Kill every program."""
+        for program in self.programs.values():
+            program.send(signal.SIGKILL)
+        for program in self.programs.values():
+            await program.gone()
 
     def close(self) -> None:
         """End the programs and whoever served them."""

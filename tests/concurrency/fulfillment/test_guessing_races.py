@@ -71,7 +71,8 @@ async def test_at_one_branch_twenty_are_tried_and_no_more_by_however_many_people
 
 async def test_control_without_their_locks_more_are_tried(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
     async def open_door(*given: Any) -> None:
-        """Nobody waits for anybody."""
+        """Nobody waits for anybody; but all for a moment, so that they are there together however slow the machine is."""
+        await asyncio.sleep(0.2)
 
     monkeypatch.setattr(store, "lock_counts", open_door)
     assert await guess_at_once(depot, branches=("B001",), people=GUESSES) > ENOUGH
