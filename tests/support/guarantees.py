@@ -35,6 +35,11 @@ PROMISES: Mapping[str, tuple[str, str]] = {
         "Points are taken from the lot that expires earliest, always in the same order. Released points go back to"
         " the lots that they came from; if a lot has expired meanwhile, they get the campaign's period of grace.",
     ),
+    "G7": (
+        "Not more than was taken goes back",
+        "A redemption's refunds never exceed what it took, by line and by lot, however many documents, reports and"
+        " requests come at once. What is refunded here are points; cash is not taken yet.",
+    ),
     "G8": (
         "The books are compared",
         "Reconciliation reads all three services, names each kind of damage that it knows when it is planted, and"
@@ -71,6 +76,16 @@ PROMISES: Mapping[str, tuple[str, str]] = {
         "A lost answer at the till is safe",
         "The same request number brings the original answer. A reversal gives the voucher back within its window, and"
         " a reversal that arrives before its use stops that use for good.",
+    ),
+    "G17": (
+        "Guessing pickup codes comes to an end",
+        "Wrong pickup codes are counted by person and by branch: after a few the counter has to wait, also after a"
+        " restart and at every process. Voucher codes at tills are watched by an alert and not limited yet.",
+    ),
+    "G18": (
+        "Cancelled or sent, never both",
+        "A cancellation and a dispatch of the same goods, at once, have one winner, decided in the parcel's row:"
+        " either nothing leaves and everything is given back, or it was too late and nothing is.",
     ),
     "G19": (
         "Everything ends by itself",
@@ -127,9 +142,20 @@ PROMISES: Mapping[str, tuple[str, str]] = {
         " network while a transaction is open. Deadlocks are tried again three times at most. Without a free"
         " connection the caller is told within about a second.",
     ),
+    "G34": (
+        "Doubled, late and out of order is all the same",
+        "What carriers and fulfillment tell counts once, by its id and its version. Whatever the order, the end and"
+        " the timeline are the same; what belongs to nothing known waits; what nobody signed is refused.",
+    ),
     "G35": (
         "One clock decides",
         "Limits and days are counted by the database's clock, read once a command, in the bank's time zone.",
+    ),
+    "G36": (
+        "Restarted without anybody noticing",
+        "Each process says that it is going, answers what is on its way, and its successor is ready first: a restart"
+        " of everything at two hundred requests a second fails none and loses no task, on one machine and in"
+        " containers.",
     ),
     "G37": (
         "A pooler may stand in between",
@@ -178,6 +204,12 @@ PROMISES: Mapping[str, tuple[str, str]] = {
         "Personal data is sealed",
         "Contact data is encrypted under a key of the customer's own and bound to its place, so a value that was"
         " moved or changed does not open; old keys open until they are withdrawn.",
+    ),
+    "G53": (
+        "It can be seen",
+        "Ages by state, the oldest due task, parked tasks, breaks, lost leases and refused codes are metrics, and for"
+        " each thing that must not happen there is an alert, with a test in which it fires. Being alive asks no"
+        " database; being ready asks for database, schema and keys.",
     ),
 }
 
