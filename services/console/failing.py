@@ -92,9 +92,7 @@ async def _provider_silent(request: Request, _error: Exception) -> Response:
 async def _service_silent(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceSilent)
     language = language_of(request)
-    words = say(language, f"silent.{error.service}") if request.method == "GET" else say(
-        language, "silent.unknown" if error.sent else "silent.nothing_done"
-    )  # fmt: skip
+    words = say(language, f"silent.{error.service}" if request.method == "GET" else error.outcome)
     return problem_page(request, "silent", 503, text=words, again=True)
 
 

@@ -62,8 +62,7 @@ def cancelling_router() -> APIRouter:
                 raise
             return _outcome(visit, customer_id, redemption_id, "late")
         except ServiceSilent as silence:
-            problem = "silent.unknown" if silence.sent else "silent.nothing_done"
-            return _form(visit, customer_id, None, key=key, reason=reason, status=503, problem=problem)
+            return _form(visit, customer_id, None, key=key, reason=reason, status=503, problem=silence.outcome)
         name, points = how_it_ended(found)
         return _outcome(visit, customer_id, redemption_id, "under_way" if status == ACCEPTED else name, found, points)
 

@@ -31,6 +31,11 @@ class ServiceSilent(Exception):
         super().__init__(service)
         self.service, self.sent = service, sent
 
+    @property
+    def outcome(self) -> str:
+        """The name of the words that tell whoever wanted a change whether it may have been made."""
+        return "silent.unknown" if self.sent else "silent.nothing_done"
+
 
 class ServiceRefused(Exception):
     """The service said no, with a sentence in the agent's language."""

@@ -62,7 +62,7 @@ def pickup_router() -> APIRouter:
         except ServiceRefused as refusal:
             return _handover(visit, parcel_id, status=refusal.status, problem=_words_for(visit, refusal))
         except ServiceSilent as silence:
-            problem = say(visit.language, "silent.unknown" if silence.sent else "silent.nothing_done")
+            problem = say(visit.language, silence.outcome)
             return _handover(visit, parcel_id, status=503, problem=problem)
         return show(visit, "pickups/handed_over.html", parcel=short(parcel_id))
 
@@ -88,7 +88,7 @@ def _losing_routes(router: APIRouter) -> None:
             problem = refusal.sentence or say(visit.language, "problem.refused")
             return _loss(visit, parcel_id, reason=reason, status=refusal.status, problem=problem)
         except ServiceSilent as silence:
-            problem = say(visit.language, "silent.unknown" if silence.sent else "silent.nothing_done")
+            problem = say(visit.language, silence.outcome)
             return _loss(visit, parcel_id, reason=reason, status=503, problem=problem)
         return show(visit, "pickups/lost.html", parcel=short(parcel_id))
 
